@@ -1,0 +1,1 @@
+"""Measurements of edgekit, as ratios against named peers in one interleaved run."""

@@ -1,0 +1,139 @@
+"""Lay out a bundle's tree in the work folder and write down everything about it in a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit import __version__
+from edgekit.atomic import write_bytes
+from edgekit.bundle import provenance, schema
+from edgekit.bundle.manifest import (
+    SCHEMA_VERSION,
+    Agreement,
+    EmbeddingSpec,
+    Manifest,
+    SourceRecord,
+    TowerRecord,
+    VariantRecord,
+)
+from edgekit.converters import exchange, verdict
+from edgekit.converters.card import card
+from edgekit.converters.golden_files import write_golden
+from edgekit.golden import TowerName
+
+if TYPE_CHECKING:
+    from edgekit.converters.exchange import Facts
+
+TREE = "tree"
+VERSION = "1"
+_PRECISION = {"float32": "fp32", "float16": "fp16-weights", "int8": "int8"}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the user chose to call the bundle; None or empty takes the source's own."""
+
+    name: str | None
+    license: str | None
+    templates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the steps of a conversion found.
+
+    Attributes:
+        source: as the user gave it.
+        photos: the photos it was checked on.
+        graphs: folder of the graphs to pack.
+        storage: per tower, how its weights are stored.
+        fidelity: per tower, agreement with the source.
+        preprocessing: agreement of pixels and ids.
+        trim_padding: whether padding columns may be cut.
+    """
+
+    source: str
+    photos: tuple[Path, ...]
+    graphs: Path
+    storage: dict[TowerName, str]
+    fidelity: dict[TowerName, Agreement]
+    preprocessing: verdict.Preprocessing
+    trim_padding: bool
+
+
+def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manifest, dict[TowerName, int]]:
+    """Move and write every member of the bundle under ``tree`` in the work folder.
+
+    Returns:
+        The manifest, complete but for ``files``, and each tower's size in bytes.
+    """
+    facts, tree = exchange.read_facts(folder), folder / TREE
+    golden = write_golden(folder, tree, result.photos, exchange.read_request(folder).texts)
+    variant = _variant(tree, result, facts)
+    text = exchange.text_spec(facts, trim_padding=result.trim_padding)
+    (tree / "text").mkdir()
+    (folder / exchange.TOKENIZER).rename(tree / text.tokenizer)
+    steps = provenance.extend(
+        (),
+        "convert",
+        {
+            "source": result.source,
+            "weights_sha256": facts.weights_sha256,
+            **{f"{tower}_storage": how for tower, how in result.storage.items()},
+            **{f"version_{name}": version for name, version in variant.toolchain.items()},
+        },
+    )
+    templates = identity.templates or facts.templates
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=identity.name or facts.name,
+        version=VERSION,
+        license=identity.license or facts.license,
+        description=facts.description,
+        source=SourceRecord(result.source, facts.weights_sha256),
+        embedding=EmbeddingSpec(
+            space=f"sha256:{facts.weights_sha256[:32]}",
+            dimension=facts.dimension,
+            logit_scale=facts.logit_scale,
+            logit_bias=facts.logit_bias,
+            scores=facts.scores,
+        ),
+        image=facts.image,
+        text=replace(text, templates=templates),
+        variants=(variant,),
+        golden=golden,
+        provenance=steps,
+        files=(),
+    )
+    sizes: dict[TowerName, int] = {"image": _size(tree, variant.image), "text": _size(tree, variant.text)}
+    write_bytes(tree / "card.md", card(manifest, result.preprocessing, sizes).encode())
+    return manifest, sizes
+
+
+def _variant(tree: Path, result: Result, facts: Facts) -> VariantRecord:
+    kinds = sorted({_PRECISION[kind] for kind in result.storage.values()})
+    precision = kinds[0] if len(kinds) == 1 else "mixed"
+    home = f"variants/{precision}"
+    (tree / home).mkdir(parents=True)
+    shapes = schema.loads(exchange.Shapes, (result.graphs / exchange.SHAPES).read_bytes(), exchange.SHAPES)
+    towers: dict[TowerName, TowerRecord] = {}
+    tensors_of: dict[TowerName, exchange.Tensors] = {"image": shapes.image, "text": shapes.text}
+    for tower, tensors in tensors_of.items():
+        files = [path.rename(tree / home / path.name).name for path in sorted(result.graphs.glob(f"{tower}.onnx*"))]
+        found = result.fidelity[tower]
+        towers[tower] = TowerRecord(
+            artifact=f"{home}/{tower}.onnx",
+            sidecars=tuple(f"{home}/{name}" for name in files if name != f"{tower}.onnx"),
+            input=tensors.input,
+            output=tensors.output,
+            fidelity=found,
+            tolerance=verdict.tolerance(found),
+        )
+    toolchain = {**facts.toolchain, "edgekit": __version__, "onnxruntime": shapes.engine}
+    return VariantRecord(precision, "onnx", "any", precision, towers["image"], towers["text"], toolchain)
+
+
+def _size(tree: Path, tower: TowerRecord) -> int:
+    return sum((tree / path).stat().st_size for path in (tower.artifact, *tower.sidecars))

@@ -1,0 +1,69 @@
+"""`card.md`: what the model is for, its licence, what was measured, and its limits, for a person to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgekit.bundle.manifest import Agreement, Manifest
+    from edgekit.converters.verdict import Preprocessing
+    from edgekit.golden import TowerName
+
+
+def card(manifest: Manifest, preprocessing: Preprocessing, sizes: Mapping[TowerName, int]) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        manifest: complete but for ``files``.
+        preprocessing: as measured.
+        sizes: bytes per tower.
+
+    Returns:
+        Markdown.
+    """
+    variant, image, text = manifest.variants[0], manifest.image, manifest.text
+    rows = [
+        _row("image", sizes["image"], variant.image.fidelity),
+        _row("text", sizes["text"], variant.text.fidelity),
+    ]
+    scale = f"{manifest.embedding.scores}, logit scale {manifest.embedding.logit_scale:.4g}"
+    return "\n".join(
+        [
+            f"# {manifest.name}",
+            "",
+            manifest.description,
+            "",
+            f"- Source: `{manifest.source.uri}`, weights sha256 `{manifest.source.sha256}`",
+            f"- Licence of the weights: {manifest.license}",
+            f"- Embedding: {manifest.embedding.dimension} dimensions, space `{manifest.embedding.space}`, {scale}",
+            f"- Photos: {image.width}×{image.height}, resize {image.resize_mode}, {image.interpolation}",
+            f"- Texts: {text.context_length} tokens, templates {', '.join(f'`{t}`' for t in text.templates)}",
+            "",
+            "## Measured when it was made, against the float source",
+            "",
+            "| tower | MB | inputs | max error | cosine (min) | centred cosine (min) |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+            _differences(preprocessing),
+            "",
+            "Golden photos: those of edgekit (`samples/photos/LICENSES.md`) unless others were given to the converter.",
+            "",
+        ]
+    )
+
+
+def _row(name: str, size: int, found: Agreement) -> str:
+    return (
+        f"| {name} | {size / 1e6:.1f} | {found.n} | {found.max_error:.1e} "
+        f"| {found.cosine_min:.6f} | {found.centred_min:.6f} |"
+    )
+
+
+def _differences(found: Preprocessing) -> str:
+    return (
+        f"Pixels against the checkpoint's own transform: at most {found.pixels_max} of 255 apart, "
+        f"{found.pixels_equal:.2%} equal. Token ids: equal on all {found.texts} texts."
+    )

@@ -1,0 +1,114 @@
+"""Run a step of a conversion in a child process and turn however it ends into a result or one clear error."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from edgekit import errors
+from edgekit.errors import ConversionError, EdgekitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_TAIL = 12
+_STAGE, _ERROR = "stage", "error"
+
+
+def run_child(module: str, folder: Path, arguments: tuple[str, ...], on_stage: Callable[[str], None]) -> None:
+    """Run ``python -m module folder arguments…`` to its end.
+
+    The child reports on its standard output, one JSON object a line: ``{"stage": …}`` as it goes on, and
+    ``{"error": [type, message]}`` when it fails on purpose. Everything else it prints goes into a log.
+
+    Args:
+        module: has a ``main`` that calls `report`.
+        folder: the work folder.
+        arguments: further arguments.
+        on_stage: called with each stage's name.
+
+    Raises:
+        EdgekitError: the child failed on purpose; the same type and message.
+        ConversionError: the child crashed or was killed; the message has its last lines.
+    """
+    log = folder / f"{module.rpartition('.')[2]}.log"
+    command = [sys.executable, "-m", module, str(folder), *arguments]
+    failure: tuple[str, str] | None = None
+    with log.open("wb") as stderr:
+        # A session of its own, so that Ctrl-C reaches this process first and the child is ended by it.
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True)
+        try:
+            for line in child.stdout or ():
+                message = _message(line)
+                if _STAGE in message:
+                    on_stage(str(message[_STAGE]))
+                elif _ERROR in message:
+                    failure = (str(message[_ERROR][0]), str(message[_ERROR][1]))
+            code = child.wait()
+        finally:
+            _end(child)
+    if failure is not None:
+        raise _error(*failure)
+    if code != 0:
+        raise ConversionError(f"{module} {_ending(code)}; its last lines:\n{_last_lines(log)}")
+
+
+def stage(name: str) -> None:
+    """Tell the parent what this child is doing now."""
+    _send({_STAGE: name})
+
+
+def report(step: Callable[[], None]) -> None:
+    """Run `step` and send an error that is meant for the user to the parent; any other error is a crash."""
+    try:
+        step()
+    except EdgekitError as error:
+        _send({_ERROR: [type(error).__name__, str(error)]})
+    except OSError as error:
+        _send({_ERROR: ["ConversionError", f"{error.filename or 'work folder'}: {error.strerror or error}"]})
+    except MemoryError:
+        _send({_ERROR: ["ConversionError", "out of memory; convert on a machine with more"]})
+
+
+def _send(message: dict[str, object]) -> None:
+    sys.__stdout__.write(json.dumps(message) + "\n")  # type: ignore[union-attr]
+    sys.__stdout__.flush()  # type: ignore[union-attr]
+
+
+def _message(line: str) -> dict[str, list[str] | str]:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _error(kind: str, message: str) -> EdgekitError:
+    found = getattr(errors, kind, ConversionError)
+    return found(message) if issubclass(found, EdgekitError) else ConversionError(message)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    if child.stdout:
+        child.stdout.close()
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (the system killed it, most likely for memory)" if name == "SIGKILL" else ""
+        return f"was ended by {name}{hint}"
+    return f"failed with exit code {code}"
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join(f"  {line}" for line in lines[-_TAIL:]) or "  (it printed nothing)"

@@ -1,0 +1,88 @@
+"""``edgekit convert``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from edgekit.bundle.schema import to_plain
+from edgekit.cli.progress import Stages
+from edgekit.converters.convert import ConvertOptions, Report, TowerReport
+from edgekit.converters.convert import convert as run
+from edgekit.converters.verdict import LIMITS
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("source")
+@click.option("-o", "--output", required=True, type=_PATH, metavar="OUT.edge", help="The bundle to write.")
+@click.option("--tokenizer", type=_PATH, metavar="PATH", help="Local tokenizer file or folder, in place of a hub's.")
+@click.option("--photos", type=_PATH, metavar="FOLDER", help="Photos to check on and to store as golden vectors.")
+@click.option(
+    "--weights", type=click.Choice(list(LIMITS)), help="How weights are stored.  [default: as the source suggests]"
+)
+@click.option("--name", help="The bundle's name.  [default: the source's]")
+@click.option("--license", "license_id", metavar="SPDX", help="Licence of the weights, where the source does not say.")
+@click.option("--template", "templates", multiple=True, metavar="TEXT", help="Prompt template with one {}; repeatable.")
+@click.option(
+    "--pixel-limit",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 255),
+    metavar="LEVELS",
+    help="Largest accepted difference from the checkpoint's own preprocessing.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def convert(
+    source: str,
+    output: Path,
+    tokenizer: Path | None,
+    photos: Path | None,
+    weights: str | None,
+    name: str | None,
+    license_id: str | None,
+    templates: tuple[str, ...],
+    pixel_limit: int,
+    as_json: bool,
+) -> None:
+    """Convert a CLIP-style checkpoint to a bundle, proven to agree with it.
+
+    \b
+    SOURCE is one of
+      open_clip:NAME                 random weights, to try an architecture
+      open_clip:NAME:PRETRAINED      a tag of open_clip, or a local weight file
+      hf:REPO_OR_FOLDER              a Hugging Face model
+      onnx:FOLDER                    towers somebody exported, with their config
+      starter                        the small real model that comes with edgekit
+    """  # noqa: D301  # \b tells click to keep the lines
+    options = ConvertOptions(tokenizer, photos, weights, name, license_id, templates, pixel_limit)
+    with Stages(sys.stderr) as stages:
+        report = run(source, output, options, stages.next)
+    click.echo(json.dumps(to_plain(report), indent=2) if as_json else table(report))
+
+
+def table(report: Report) -> str:
+    """Return a conversion's report as a short table."""
+    seen = report.preprocessing
+    short = "cost less" if report.trim_padding else "cost as much as long ones"
+    lines = [
+        f"{report.bundle}  {report.size / 1e6:.1f} MB  variant {report.variant}  {report.seconds:.0f} s",
+        "",
+        f"{'tower':<6} {'MB':>8} {'max error':>10} {'cosine':>9} {'centred':>9}",
+        _row("image", report.image),
+        _row("text", report.text),
+        "",
+        f"pixels: at most {seen.pixels_max} of 255 apart, {seen.pixels_equal:.2%} equal",
+        f"token ids: equal on all {seen.texts} texts; short texts {short}",
+    ]
+    return "\n".join(lines)
+
+
+def _row(name: str, tower: TowerReport) -> str:
+    found = tower.fidelity
+    figures = f"{found.max_error:10.1e} {found.cosine_min:9.6f} {found.centred_min:9.6f}"
+    return f"{name:<6} {tower.size / 1e6:8.1f} {figures}"

@@ -1,0 +1,1 @@
+"""Passes over ONNX graphs, each a function from model to model."""

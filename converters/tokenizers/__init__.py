@@ -1,0 +1,1 @@
+"""Turn a checkpoint's own tokenizer into one ``tokenizers`` JSON that gives the same ids."""

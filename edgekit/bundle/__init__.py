@@ -1,0 +1,1 @@
+"""The bundle format: manifest, container, golden vectors, reading and writing."""

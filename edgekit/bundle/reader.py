@@ -1,0 +1,134 @@
+"""Open a bundle: its manifest, and members whose digest was checked before a byte of them is used."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING
+
+from edgekit.bundle import schema
+from edgekit.bundle.manifest import SCHEMA_VERSION, Manifest
+from edgekit.bundle.members import MANIFEST, Members, open_members
+from edgekit.bundle.rules import check_manifest
+from edgekit.errors import BundleError
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+_CHUNK = 1 << 24
+
+
+class Bundle:
+    """A bundle opened for reading. Nothing in it is executed, and nothing outside it is touched.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, members: Members) -> None:
+        """Read and check the manifest; members are checked when first read."""
+        self._members = members
+        self._checked: set[str] = set()
+        self._lock = threading.Lock()
+        if MANIFEST not in members.names():
+            raise BundleError(f"{members.where}: has no {MANIFEST}; this is not an edgekit bundle")
+        text = bytes(members.view(MANIFEST))
+        where = f"{members.where}: {MANIFEST}"
+        _check_version(text, where)
+        self.manifest = schema.loads(Manifest, text, where)
+        self.digest = hashlib.sha256(text).hexdigest()
+        check_manifest(self.manifest, where)
+        self._files = {record.path: record for record in self.manifest.files}
+        _check_listing(set(self._files), set(members.names()) - {MANIFEST}, members.where)
+
+    @property
+    def where(self) -> str:
+        """Name of the bundle, for messages: its path, or ``<bytes>``."""
+        return self._members.where
+
+    def read(self, path: str) -> memoryview:
+        """Return a member's bytes, mapped rather than copied where possible.
+
+        Args:
+            path: a member named by the manifest.
+
+        Returns:
+            Read-only bytes; valid as long as the bundle's file is not overwritten in place.
+
+        Raises:
+            BundleError: the member's size or SHA-256 is not the manifest's, or there is no such member.
+        """
+        record = self._files.get(path)
+        if record is None:
+            raise BundleError(f"{self.where}: the manifest lists no member {path!r}")
+        view = self._members.view(path)
+        with self._lock:
+            checked = path in self._checked
+        if not checked:
+            if len(view) != record.size:
+                raise BundleError(f"{self.where}: {path}: has {len(view)} bytes, the manifest says {record.size}")
+            if sha256(view) != record.sha256:
+                raise BundleError(f"{self.where}: {path}: the SHA-256 is not the manifest's; the file is damaged")
+            self._members.release(path)
+            with self._lock:
+                self._checked.add(path)
+        return view
+
+    def location(self, path: str) -> tuple[Path, int] | None:
+        """Return the file that holds a member's bytes and their offset in it; None when they are only in memory."""
+        return self._members.location(path)
+
+    def verify(self) -> int:
+        """Check the size and digest of every member.
+
+        Returns:
+            Number of members checked.
+
+        Raises:
+            BundleError: a member is damaged; the message names it.
+        """
+        for path in self._files:
+            self.read(path)
+        return len(self._files)
+
+
+def open_bundle(source: str | os.PathLike[str] | bytes) -> Bundle:
+    """Open a bundle for reading.
+
+    Args:
+        source: path of a ``.edge`` file or an unpacked bundle, or the bytes of a ``.edge`` file.
+
+    Returns:
+        The bundle, its manifest checked.
+
+    Raises:
+        BundleError: it is missing, damaged, malformed, unsafe, or of a newer schema.
+    """
+    return Bundle(open_members(source))
+
+
+def sha256(data: memoryview | bytes) -> str:
+    """Return the lower-case hexadecimal SHA-256 of `data`."""
+    digest = hashlib.sha256()
+    view = memoryview(data)
+    for start in range(0, len(view), _CHUNK):
+        digest.update(view[start : start + _CHUNK])
+    return digest.hexdigest()
+
+
+def _check_version(text: bytes, where: str) -> None:
+    # Before the strict parse, so that a newer bundle is told apart from a damaged one.
+    plain = schema.parse(text, where)
+    version = plain.get("schema_version") if isinstance(plain, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{where}: schema_version is {version}, this edgekit reads up to {SCHEMA_VERSION}; upgrade edgekit"
+        )
+
+
+def _check_listing(listed: set[str], present: set[str], where: str) -> None:
+    missing, extra = sorted(listed - present), sorted(present - listed)
+    if missing:
+        raise BundleError(f"{where}: {missing[0]} is missing; the bundle is incomplete, copy it again")
+    if extra:
+        raise BundleError(f"{where}: {extra[0]} is not listed in the manifest; the bundle is not safe")

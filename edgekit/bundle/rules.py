@@ -1,0 +1,118 @@
+"""What must hold between the manifest's fields, beyond their types."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from edgekit.bundle import provenance
+from edgekit.bundle.container import check_name
+from edgekit.bundle.members import MANIFEST
+from edgekit.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgekit.bundle.manifest import EmbeddingSpec, ImageSpec, Manifest, TextSpec, VariantRecord
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_MAX_SIDE = 8192
+_MAX_CONTEXT = 1 << 16
+
+
+def check_manifest(manifest: Manifest, where: str) -> None:
+    """Check a manifest's values and references.
+
+    Args:
+        manifest: parsed.
+        where: its name, for messages.
+
+    Raises:
+        BundleError: names the field and what is wrong.
+    """
+    for path, problem in _problems(manifest):
+        raise BundleError(f"{where}.{path}: {problem}")
+    names: list[str] = [MANIFEST]
+    for record in manifest.files:
+        check_name(record.path, names, where)
+        names.append(record.path)
+    known = set(names)
+    for field, path in _references(manifest):
+        if path not in known:
+            raise BundleError(f"{where}.{field}: {path!r} is not among the bundle's files")
+
+
+def _problems(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    if manifest.schema_version < 1:
+        yield "schema_version", f"{manifest.schema_version} is not a version"
+    if not manifest.name:
+        yield "name", "is empty"
+    for i, record in enumerate(manifest.files):
+        if record.size < 0 or not _SHA256.fullmatch(record.sha256):
+            yield f"files[{i}]", f"{record.path}: the size or the SHA-256 is malformed"
+    yield from _embedding_problems(manifest.embedding)
+    yield from _image_problems(manifest.image)
+    yield from _text_problems(manifest.text)
+    ids = [variant.id for variant in manifest.variants]
+    if not ids or len(set(ids)) != len(ids):
+        yield "variants", "is empty, or two variants have the same id"
+    for i, variant in enumerate(manifest.variants):
+        yield from _variant_problems(variant, f"variants[{i}]", manifest.embedding.dimension)
+    if not manifest.golden.images or not manifest.golden.texts:
+        yield "golden", "a bundle needs at least one golden photo and one golden text"
+    problem = provenance.problem(manifest.provenance)
+    if problem:
+        yield "provenance", problem
+
+
+def _embedding_problems(embedding: EmbeddingSpec) -> Iterator[tuple[str, str]]:
+    if embedding.dimension < 1:
+        yield "embedding.dimension", f"{embedding.dimension} is not a dimension"
+    if embedding.logit_scale <= 0:
+        yield "embedding.logit_scale", f"{embedding.logit_scale} is not positive"
+    if not embedding.space:
+        yield "embedding.space", "is empty"
+
+
+def _text_problems(text: TextSpec) -> Iterator[tuple[str, str]]:
+    if not 1 <= text.context_length <= _MAX_CONTEXT:
+        yield "text.context_length", f"{text.context_length} is not in 1..{_MAX_CONTEXT}"
+    for i, template in enumerate(text.templates):
+        if template.count("{}") != 1:
+            yield f"text.templates[{i}]", f"{template!r} has not exactly one '{{}}'"
+
+
+def _image_problems(image: ImageSpec) -> Iterator[tuple[str, str]]:
+    for name, side in (("height", image.height), ("width", image.width)):
+        if not 1 <= side <= _MAX_SIDE:
+            yield f"image.{name}", f"{side} is not in 1..{_MAX_SIDE}"
+    if not 0 <= image.shortest_edge <= _MAX_SIDE:
+        yield "image.shortest_edge", f"{image.shortest_edge} is not in 0..{_MAX_SIDE}"
+    if not all(0 <= value <= 255 for value in image.fill):
+        yield "image.fill", f"{image.fill} is not in 0..255"
+    if not all(value > 0 for value in image.std):
+        yield "image.std", f"{image.std} is not positive"
+
+
+def _variant_problems(variant: VariantRecord, where: str, dimension: int) -> Iterator[tuple[str, str]]:
+    for name, tower in (("image", variant.image), ("text", variant.text)):
+        shape = tower.output.shape
+        if len(shape) != 2 or shape[1] != dimension:
+            yield f"{where}.{name}.output.shape", f"{shape} does not end in the embedding's dimension {dimension}"
+        for field in ("cosine_min", "centred_min"):
+            if not -1 <= getattr(tower.tolerance, field) <= 1:
+                yield f"{where}.{name}.tolerance.{field}", "is not in -1..1"
+
+
+def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    yield "text.tokenizer", manifest.text.tokenizer
+    yield "golden.image_embeddings", manifest.golden.image_embeddings
+    yield "golden.text_embeddings", manifest.golden.text_embeddings
+    for i, golden in enumerate(manifest.golden.images):
+        yield f"golden.images[{i}].photo", golden.photo
+        yield f"golden.images[{i}].pixels", golden.pixels
+    for i, variant in enumerate(manifest.variants):
+        for name, tower in (("image", variant.image), ("text", variant.text)):
+            yield f"variants[{i}].{name}.artifact", tower.artifact
+            for sidecar in tower.sidecars:
+                yield f"variants[{i}].{name}.sidecars", sidecar

@@ -1,0 +1,62 @@
+"""Write a bundle: digest every file of a folder, complete the manifest, pack all of it atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from edgekit.atomic import atomic_file
+from edgekit.bundle import schema
+from edgekit.bundle.container import write
+from edgekit.bundle.manifest import FileRecord, Manifest
+from edgekit.bundle.members import MANIFEST
+from edgekit.bundle.reader import open_bundle
+from edgekit.bundle.rules import check_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def write_bundle(path: Path, manifest: Manifest, folder: Path) -> Manifest:
+    """Pack the files of `folder` and a manifest into one bundle.
+
+    Args:
+        path: the ``.edge`` file to create or replace; it appears whole or not at all.
+        manifest: complete but for ``files``, which is filled in here.
+        folder: holds every member under its path in the bundle; it may hold no manifest.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        BundleError: the manifest's values or references are wrong.
+        InputError: `path` cannot be written.
+        OSError: the disk is full or failed; nothing is left behind.
+    """
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    complete = replace(manifest, files=tuple(_record(folder, name) for name in names))
+    check_manifest(complete, MANIFEST)
+    with atomic_file(path) as stream:
+        write(stream, _members(complete, folder))
+    # Whatever a reader would refuse must not leave this machine.
+    open_bundle(path).verify()
+    return complete
+
+
+def _members(manifest: Manifest, folder: Path) -> Iterator[tuple[str, BinaryIO]]:
+    yield MANIFEST, io.BytesIO(schema.dumps(manifest).encode())
+    for record in manifest.files:
+        with (folder / record.path).open("rb") as stream:
+            yield record.path, stream
+
+
+def _record(folder: Path, name: str) -> FileRecord:
+    digest = hashlib.sha256()
+    path = folder / name
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return FileRecord(name, path.stat().st_size, digest.hexdigest())

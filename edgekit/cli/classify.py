@@ -1,0 +1,50 @@
+"""``edgekit classify``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edgekit.cli.options import PATH, json_option, lines_of, load_options, settings
+from edgekit.errors import TextError
+from edgekit.loading import load
+
+
+@click.command()
+@click.argument("bundle")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--label", "labels", multiple=True, metavar="TEXT", help="A label; repeatable.")
+@click.option("--labels-file", type=PATH, metavar="FILE", help="Labels, one a line.")
+@click.option("--template", "templates", multiple=True, metavar="TEXT", help="Prompt template with one {}; repeatable.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many labels to show.")
+@load_options
+@json_option
+def classify(
+    bundle: str,
+    images: tuple[str, ...],
+    labels: tuple[str, ...],
+    labels_file: Path | None,
+    templates: tuple[str, ...],
+    top: int,
+    variant: str | None,
+    runtime: str | None,
+    device: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Rank labels for photos.
+
+    BUNDLE is a .edge file, an unpacked bundle, or the name 'starter'.
+    """
+    wanted = [*labels, *(lines_of(labels_file, "label") if labels_file else [])]
+    if not wanted:
+        raise TextError("no labels; give --label TEXT, several times, or --labels-file FILE")
+    with load(bundle, variant=variant, runtime=runtime, device=device, settings=settings(threads)) as clip:
+        results = clip.classify_many(list(images), wanted, templates=templates or None, top=top)
+    if as_json:
+        plain = [{"image": r.image, "labels": [{"label": x.label, "score": x.score} for x in r]} for r in results]
+        click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(str(result) for result in results))

@@ -1,0 +1,145 @@
+"""``edgekit doctor``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from edgekit import __version__
+from edgekit.bundle.schema import to_plain
+from edgekit.cli.main import FAILED
+from edgekit.cli.options import json_option
+from edgekit.locations import cache_dir
+from edgekit.runtimes import registry
+
+# Instruction-set flags that decide which int8 kernels run: without one of them u8 x s8 products may saturate.
+_DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve2"})
+_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "tokenizers", "ftfy", "click")
+# What each extra adds, by import name: enough to tell whether it is installed without importing it.
+_EXTRAS = {"convert": ("torch", "open_clip", "transformers", "onnx"), "starter": ("efficientnet_lite_pytorch",)}
+
+
+@dataclass(frozen=True)
+class RuntimeState:
+    """Whether one runtime works here, and why not."""
+
+    name: str
+    ok: bool
+    version: str
+    devices: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What works on this machine.
+
+    Attributes:
+        edgekit: version.
+        python: version.
+        machine: architecture and system.
+        cores: logical processors.
+        dot_product: instruction-set flags for int8 dot products that the processor has.
+        runtimes: every registered runtime.
+        packages: version of each package that the core needs; empty when absent.
+        extras: per extra, the modules that are missing.
+        cache: folder for decisions, and whether it can be written to.
+    """
+
+    edgekit: str
+    python: str
+    machine: str
+    cores: int
+    dot_product: tuple[str, ...]
+    runtimes: tuple[RuntimeState, ...]
+    packages: dict[str, str]
+    extras: dict[str, tuple[str, ...]]
+    cache: str
+    cache_writable: bool
+
+    @property
+    def ok(self) -> bool:
+        """True when at least one runtime works."""
+        return any(runtime.ok for runtime in self.runtimes)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Say what works on this machine and, for what does not, why.
+
+    Exits with 1 when no runtime works.
+    """
+    found = diagnose()
+    click.echo(json.dumps({"ok": found.ok, **to_plain(found)}, indent=2) if as_json else report(found))
+    if not found.ok:
+        ctx.exit(FAILED)
+
+
+def diagnose() -> Diagnosis:
+    """Look at the machine; opens no model."""
+    runtimes = []
+    for name in registry.names():
+        runtime = registry.get(name)
+        state = runtime.available()
+        runtimes.append(RuntimeState(name, state.ok, state.version, runtime.devices(), state.reason))
+    cache = cache_dir()
+    return Diagnosis(
+        edgekit=__version__,
+        python=platform.python_version(),
+        machine=f"{platform.machine()} {platform.system()}",
+        cores=os.cpu_count() or 1,
+        dot_product=tuple(sorted(_DOT_PRODUCT & _flags())),
+        runtimes=tuple(runtimes),
+        packages={name: _version(name) for name in _PACKAGES},
+        extras={extra: tuple(m for m in modules if find_spec(m) is None) for extra, modules in _EXTRAS.items()},
+        cache=str(cache),
+        cache_writable=_writable(cache),
+    )
+
+
+def report(found: Diagnosis) -> str:
+    """Return a diagnosis as text for a person."""
+    dots = ", ".join(found.dot_product) or "none: u8s8 int8 models may saturate; the golden check will tell"
+    lines = [
+        f"edgekit {found.edgekit}, Python {found.python}, {found.machine}, {found.cores} cores",
+        f"int8 dot product: {dots}",
+    ]
+    for runtime in found.runtimes:
+        works = f"ok   {runtime.name} {runtime.version}: {', '.join(runtime.devices)}"
+        lines.append(works if runtime.ok else f"no   {runtime.name}: {runtime.reason}")
+    for name, found_version in found.packages.items():
+        lines.append(f"ok   {name} {found_version}" if found_version else f"no   {name}: pip install {name}")
+    for extra, missing in found.extras.items():
+        hint = f'needs {", ".join(missing)}; pip install "edgekit[{extra}]"'
+        lines.append(f"no   [{extra}] {hint}" if missing else f"ok   [{extra}]")
+    state = "ok   " if found.cache_writable else "no   "
+    lines.append(f"{state}cache {found.cache}" + ("" if found.cache_writable else ": cannot be written to"))
+    return "\n".join(lines)
+
+
+def _flags() -> set[str]:
+    try:
+        return set(Path("/proc/cpuinfo").read_text(errors="replace").split())
+    except OSError:
+        return set()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _writable(folder: Path) -> bool:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(existing, os.W_OK)

@@ -1,0 +1,59 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from edgekit.errors import InputError, TextError
+from edgekit.runtimes.protocol import SessionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+PATH = click.Path(path_type=Path)
+
+
+def load_options(command: F) -> F:
+    """Add ``--variant``, ``--runtime``, ``--device`` and ``--threads``."""
+    for option in (
+        click.option("--threads", type=click.IntRange(0), default=0, help="Threads of one inference; 0: one per core."),
+        click.option("--device", default="auto", show_default=True, help="Device, as the runtime calls it."),
+        click.option("--runtime", help="Runtime to use.  [default: the fastest that passes]"),
+        click.option("--variant", help="Variant to use.  [default: the fastest that passes]"),
+    ):
+        command = option(command)
+    return command
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def settings(threads: int) -> SessionSettings:
+    """Return session settings for the shared options."""
+    return SessionSettings(threads=threads)
+
+
+def lines_of(path: Path, what: str) -> list[str]:
+    """Return the lines of a UTF-8 file that are not blank, without surrounding white space.
+
+    Raises:
+        InputError: the file cannot be read or is not UTF-8.
+        TextError: it holds no line.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    found = [line for line in lines if line]
+    if not found:
+        raise TextError(f"{path}: holds no {what}; write one on each line")
+    return found

@@ -1,0 +1,47 @@
+"""``edgekit verify``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from edgekit.bundle.reader import open_bundle
+from edgekit.bundle.schema import to_plain
+from edgekit.cli.main import FAILED
+from edgekit.cli.options import json_option, settings
+from edgekit.locations import resolve
+from edgekit.verification import Verification
+from edgekit.verification import verify as run
+
+
+@click.command()
+@click.argument("bundle")
+@click.option("--threads", type=click.IntRange(0), default=0, help="Threads of one inference; 0: one per core.")
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, bundle: str, threads: int, as_json: bool) -> None:
+    """Prove a bundle on this device: digests, pixels, token ids, golden vectors on every runtime that works here.
+
+    BUNDLE is a .edge file, an unpacked bundle, or the name 'starter'. Exits with 1 when any runtime here returns wrong
+    numbers or none works.
+    """
+    found = run(open_bundle(resolve(bundle)), settings=settings(threads))
+    if as_json:
+        click.echo(json.dumps({"passed": found.passed, **to_plain(found)}, indent=2, allow_nan=False))
+    else:
+        click.echo(report(found))
+    if not found.passed:
+        ctx.exit(FAILED)
+
+
+def report(found: Verification) -> str:
+    """Return a verification as text for a person."""
+    lines = [
+        f"digests    {found.members} members",
+        f"pixels     at most {found.pixels_max} of 255 apart",
+        f"token ids  equal on {found.texts} texts",
+    ]
+    for candidate in found.candidates:
+        lines += [str(candidate), *(f"  {check}" for check in candidate.checks)]
+    return "\n".join([*lines, "PASSED" if found.passed else "FAILED"])

@@ -1,0 +1,51 @@
+"""The errors a user can meet. Each message names the file or field, what is wrong, and what to do next."""
+
+from __future__ import annotations
+
+
+class EdgekitError(Exception):
+    """Base of every error that edgekit raises on purpose; catching it catches all of them."""
+
+
+class InputError(EdgekitError, ValueError):
+    """An argument, a file or a setting given by the caller cannot be used (the CLI exits with 2)."""
+
+
+class ImageError(InputError):
+    """An image cannot be read or decoded; the message starts with the file's name, or ``<bytes>``."""
+
+
+class TextError(InputError):
+    """A text, label or template cannot be used."""
+
+
+class BundleError(InputError):
+    """A bundle is damaged, malformed, of a newer schema, or tries to reach outside itself."""
+
+
+class ConversionError(EdgekitError):
+    """A source was understood but could not be turned into a bundle."""
+
+
+class UnsupportedModelError(ConversionError):
+    """The architecture, file or setting is not supported; the message names it."""
+
+
+class MissingDependencyError(EdgekitError, ImportError):
+    """An optional package is absent; the message names the extra that installs it."""
+
+
+class RuntimeUnavailableError(EdgekitError):
+    """No runtime on this machine can open what was asked for; the message lists each refusal."""
+
+
+class ExecutionError(EdgekitError):
+    """A runtime could not open or run a model; the message names the runtime and the artifact."""
+
+
+class PlacementError(ExecutionError):
+    """A device or provider that was asked for did not get the work."""
+
+
+class GoldenError(EdgekitError):
+    """Outputs on this device leave the tolerance around the bundle's golden vectors."""

@@ -1,0 +1,111 @@
+"""What the SDK returns: small typed records that print well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgekit.golden import GoldenCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label and its score in 0..1 (a probability over the labels given, or of this label alone for sigmoid)."""
+
+    label: str
+    score: float
+
+    def __str__(self) -> str:
+        return f"{self.score:6.1%}  {self.label}"
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The labels of one photo, best first.
+
+    Attributes:
+        image: the photo's path, or ``<bytes>``, ``<array>`` and the like.
+        labels: best first.
+    """
+
+    image: str
+    labels: tuple[Label, ...]
+
+    @property
+    def best(self) -> Label:
+        """The best label."""
+        return self.labels[0]
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Label:
+        return self.labels[index]
+
+    def __str__(self) -> str:
+        return "\n".join([self.image, *(f"  {label}" for label in self.labels)])
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One variant on one runtime and device, as `load` judged it here.
+
+    Attributes:
+        variant: the variant's id.
+        runtime: the runtime's name and version.
+        device: the device.
+        ran: False when it could not even be tried, because the runtime or the device is absent.
+        accepted: True when it opened and passed the golden check.
+        reason: why it was refused; empty when accepted.
+        milliseconds: median time of one photo and one text together, or None when it was not measured.
+        checks: the golden checks it passed; empty when it was refused, the figure is in `reason` then.
+    """
+
+    variant: str
+    runtime: str
+    device: str
+    ran: bool
+    accepted: bool
+    reason: str
+    milliseconds: float | None
+    checks: tuple[GoldenCheck, ...]
+
+    def __str__(self) -> str:
+        time = "" if self.milliseconds is None else f"  {self.milliseconds:.1f} ms"
+        verdict = "ok" if self.accepted else f"refused: {self.reason}"
+        return f"{self.variant} on {self.runtime} ({self.device}){time}  {verdict}"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Which variant runs on which runtime, why, and what was refused.
+
+    Attributes:
+        bundle: the bundle's path and digest.
+        chosen: the candidate in use.
+        candidates: every candidate that was judged, the chosen one among them.
+        cached: True when the judgement was made at an earlier load on this device.
+        note: anything the user should know, such as why the judgement could not be stored; else empty.
+        placement: per tower, number of graph nodes on each device.
+    """
+
+    bundle: str
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    cached: bool
+    note: str
+    placement: dict[str, dict[str, int]]
+
+    def __str__(self) -> str:
+        lines = [self.bundle, f"chosen: {self.chosen}" + ("  (judged at an earlier load)" if self.cached else "")]
+        lines += [f"  {check}" for check in self.chosen.checks]
+        for tower, counts in self.placement.items():
+            lines.append(f"  {tower} tower: " + ", ".join(f"{n} nodes on {device}" for device, n in counts.items()))
+        lines += [f"also: {other}" for other in self.candidates if other != self.chosen]
+        return "\n".join([*lines, *([f"note: {self.note}"] if self.note else [])])

@@ -1,0 +1,82 @@
+"""Texts to embeddings, each computed once: an app's label set hardly ever changes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.errors import InputError, TextError
+from edgekit.text import TextEncoder, fill_templates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from edgekit.bundle.reader import Bundle
+    from edgekit.tower import DeviceTower
+
+# 8,192 texts of 512 floats are 16 MB.
+CACHED_TEXTS = 8192
+
+
+class TextEmbedder:
+    """A text tower behind its tokenizer and a cache of the most recently used texts. Thread-safe."""
+
+    def __init__(self, bundle: Bundle, tower: DeviceTower, capacity: int = CACHED_TEXTS) -> None:
+        """Read the tokenizer; `capacity` is the number of texts kept."""
+        spec = bundle.manifest.text
+        self._encoder = TextEncoder(bytes(bundle.read(spec.tokenizer)), spec)
+        self._tower = tower
+        self._dimension = bundle.manifest.embedding.dimension
+        self._capacity = capacity
+        self._rows: OrderedDict[str, npt.NDArray[np.float32]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return (N, D) float32 unit rows in the order of `texts`.
+
+        Raises:
+            InputError: `texts` is a single text.
+            TextError: one of them is not a text.
+        """
+        if isinstance(texts, str | bytes):
+            raise InputError("expected a list of texts; for one text write [text]")
+        wanted = list(texts)
+        wrong = next((i for i, text in enumerate(wanted) if not isinstance(text, str)), None)
+        if wrong is not None:
+            raise TextError(f"text {wrong} is {type(wanted[wrong]).__name__}, not str")
+        with self._lock:
+            known = {text: self._rows[text] for text in wanted if text in self._rows}
+        new = list(dict.fromkeys(text for text in wanted if text not in known))
+        if new:
+            known.update(zip(new, self._compute(new), strict=True))
+        self._remember(known)
+        return np.stack([known[text] for text in wanted]) if wanted else np.empty((0, self._dimension), np.float32)
+
+    def embed_labels(self, labels: Sequence[str], templates: tuple[str, ...]) -> npt.NDArray[np.float32]:
+        """Return (N, D) float32 unit rows, each the scaled mean of a label's prompts."""
+        if isinstance(labels, str):
+            raise InputError("expected a list of labels; for one label write [label]")
+        if not templates:
+            raise TextError("the list of templates is empty; give at least one, such as '{}'")
+        prompts = [prompt for label in labels for prompt in fill_templates(label, templates)]
+        rows = self.embed(prompts)
+        if len(templates) == 1:
+            return rows
+        means = rows.reshape(len(labels), len(templates), -1).mean(axis=1)
+        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+
+    def _compute(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        return self._tower.embed(self._encoder.encode_trimmed(texts))
+
+    def _remember(self, rows: dict[str, npt.NDArray[np.float32]]) -> None:
+        with self._lock:
+            for text, row in rows.items():
+                self._rows[text] = row
+                self._rows.move_to_end(text)
+            while len(self._rows) > self._capacity:
+                self._rows.popitem(last=False)

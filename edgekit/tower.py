@@ -1,0 +1,111 @@
+"""One tower on this device: a runtime's session behind 'contract input in, unit rows out'."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from edgekit.errors import ExecutionError
+from edgekit.runtimes.protocol import Artifact, Blob
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edgekit.bundle.manifest import TowerRecord
+    from edgekit.bundle.reader import Bundle
+    from edgekit.runtimes.protocol import Placement, Runtime, Session, SessionSettings
+
+# Larger batches gain nothing on edge devices and let activations grow without bound.
+MAX_BATCH = 16
+
+
+class DeviceTower:
+    """An opened tower. `embed` may be called from several threads at once."""
+
+    def __init__(self, session: Session, record: TowerRecord, name: str) -> None:
+        """Check that the session's tensors are the manifest's; `name` is for messages."""
+        self._session = session
+        self._name = name
+        self._dimension = record.output.shape[1]
+        self._input, self._output = record.input.name, record.output.name
+        inputs = {info.name: info for info in session.inputs}
+        if set(inputs) != {self._input} or self._output not in {info.name for info in session.outputs}:
+            session.close()
+            raise ExecutionError(f"{name}: the graph's inputs or outputs are not those that the manifest states")
+        info = inputs[self._input]
+        if info.dtype != record.input.dtype:
+            session.close()
+            raise ExecutionError(f"{name}: {self._input} is {info.dtype}, the manifest says {record.input.dtype}")
+        self._static_batch = info.shape[0]
+
+    def embed(self, batch: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Return unit rows for a batch of any size.
+
+        Args:
+            batch: uint8 (N, H, W, 3) RGB pixels for an image tower, int32 (N, L) token ids for a text tower.
+
+        Returns:
+            (N, D) float32, owned by the caller.
+
+        Raises:
+            ExecutionError: the engine failed, or returned a NaN or an infinity.
+        """
+        size = self._static_batch or MAX_BATCH
+        if len(batch) == size or (self._static_batch is None and 0 < len(batch) <= size):
+            return self._run(batch)
+        parts = [self._run_padded(batch[start : start + size]) for start in range(0, len(batch), size)]
+        return np.concatenate(parts) if parts else np.empty((0, int(self._dimension)), np.float32)
+
+    def placement(self) -> Placement:
+        """Return which node runs where."""
+        return self._session.placement()
+
+    def close(self) -> None:
+        """Free the engine's memory."""
+        self._session.close()
+
+    def _run_padded(self, batch: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        missing = (self._static_batch or len(batch)) - len(batch)
+        if not missing:
+            return self._run(batch)
+        padded = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
+        return self._run(padded)[: len(batch)]
+
+    def _run(self, batch: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        rows = self._session.run({self._input: batch})[self._output]
+        if not np.isfinite(rows).all():
+            raise ExecutionError(f"{self._name}: the embedding holds NaN or infinity; run 'edgekit verify'")
+        return cast("npt.NDArray[np.float32]", rows)
+
+
+def open_tower(
+    bundle: Bundle, record: TowerRecord, kind: str, runtime: Runtime, device: str, settings: SessionSettings
+) -> DeviceTower:
+    """Open one tower of a bundle.
+
+    Args:
+        bundle: opened; the tower's files are checked against their digests first.
+        record: the tower.
+        kind: artifact format, such as ``onnx``.
+        runtime: opens that format.
+        device: one of the runtime's devices.
+        settings: of the session.
+
+    Returns:
+        The tower, ready to run.
+
+    Raises:
+        BundleError: a file is damaged.
+        ExecutionError: the runtime refused the model.
+    """
+    name = f"{bundle.where}: {record.artifact}"
+    sidecars = {path.rpartition("/")[2]: _blob(bundle, path) for path in record.sidecars}
+    artifact = Artifact(name, kind, _blob(bundle, record.artifact), sidecars)
+    return DeviceTower(runtime.open(artifact, device, settings), record, name)
+
+
+def _blob(bundle: Bundle, path: str) -> Blob:
+    view = bundle.read(path)
+    location = bundle.location(path)
+    return Blob(view) if location is None else Blob(view, *location)

@@ -1,0 +1,111 @@
+"""Prove a bundle on this device: digests, pixels, token ids, and golden vectors on every runtime that works here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit import golden
+from edgekit.choices import list_choices
+from edgekit.errors import BundleError, EdgekitError
+from edgekit.judging import judge, open_towers
+from edgekit.preprocess import preprocess
+from edgekit.results import Candidate
+from edgekit.runtimes.protocol import SessionSettings
+from edgekit.text import TextEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgekit.bundle.reader import Bundle
+
+# The converter's exact path gave the stored pixels; another JPEG decoder may round one level differently.
+PIXEL_LIMIT = 1
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was proven here.
+
+    Attributes:
+        members: number of members whose size and digest were checked.
+        pixels_max: largest difference of preprocessed golden photos, in levels of 255.
+        texts: number of golden texts whose token ids are equal.
+        candidates: every variant on every runtime and device.
+    """
+
+    members: int
+    pixels_max: int
+    texts: int
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True when something ran and nothing that ran was refused."""
+        ran = [candidate for candidate in self.candidates if candidate.ran]
+        return bool(ran) and all(candidate.accepted for candidate in ran)
+
+
+def verify(bundle: Bundle, *, settings: SessionSettings | None = None) -> Verification:
+    """Check everything that can be checked on this device.
+
+    Args:
+        bundle: opened.
+        settings: of the sessions.
+
+    Returns:
+        What was found; look at `Verification.passed`.
+
+    Raises:
+        BundleError: a digest, the preprocessing or the tokenizer is wrong.
+    """
+    members = bundle.verify()
+    pixels, texts = _pixels(bundle), _texts(bundle)
+    return Verification(members, pixels, texts, tuple(_candidates(bundle, settings or SessionSettings())))
+
+
+def _candidates(bundle: Bundle, settings: SessionSettings) -> Iterator[Candidate]:
+    choices, refused = list_choices(bundle, None, None, "auto")
+    for choice in choices:
+        try:
+            towers = open_towers(bundle, choice, golden.TOWERS, settings)
+        except EdgekitError as error:
+            yield choice.candidate(str(error))
+            continue
+        try:
+            milliseconds, checks = judge(bundle, choice, towers, timed=True)
+            yield choice.candidate("", milliseconds, checks)
+        except EdgekitError as error:
+            yield choice.candidate(str(error))
+        finally:
+            for tower in towers.values():
+                tower.close()
+    yield from refused
+
+
+def _pixels(bundle: Bundle) -> int:
+    manifest, worst = bundle.manifest, 0
+    expected = golden.inputs(bundle, "image")
+    for i, image in enumerate(manifest.golden.images):
+        found = preprocess(bytes(bundle.read(image.photo)), manifest.image, decoding="exact")
+        difference = int(np.abs(found.astype(np.int16) - expected[i].astype(np.int16)).max())
+        if difference > PIXEL_LIMIT:
+            raise BundleError(
+                f"{bundle.where}: {image.photo}: preprocessing here differs by {difference} levels of 255 from the "
+                f"stored pixels (limit {PIXEL_LIMIT}); the image libraries here decode or resize differently"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _texts(bundle: Bundle) -> int:
+    spec = bundle.manifest.text
+    encoder = TextEncoder(bytes(bundle.read(spec.tokenizer)), spec)
+    texts = [text.text for text in bundle.manifest.golden.texts]
+    expected = golden.inputs(bundle, "text")
+    for text, found, wanted in zip(texts, encoder.encode(texts), expected, strict=True):
+        if not np.array_equal(found, wanted):
+            raise BundleError(f"{bundle.where}: the tokenizer gives other ids here for {text[:60]!r}")
+    return len(texts)

@@ -1,0 +1,170 @@
+"""ONNX Runtime: the CPU provider, and any other provider that the installed build has."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
+from edgekit.runtimes import onnx_external, ort_placement
+from edgekit.runtimes.ort_placement import device_of
+from edgekit.runtimes.ort_session import OrtSession
+from edgekit.runtimes.protocol import Artifact, Availability, Blob, SessionSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INSTALL = 'pip install "edgekit[onnx]"'
+# Registered in every build, but it only forwards to a web service: no device.
+_NOT_DEVICES = frozenset({"AzureExecutionProvider"})
+_ERRORS_ONLY = 3
+
+
+class OnnxRuntime:
+    """The `onnxruntime` package. A device is a provider's name in lower case without its suffix: ``cpu``, ``cuda``."""
+
+    @property
+    def name(self) -> str:
+        """``onnxruntime``."""
+        return "onnxruntime"
+
+    @property
+    def formats(self) -> frozenset[str]:
+        """``onnx``."""
+        return frozenset({"onnx"})
+
+    def available(self) -> Availability:
+        """Say whether onnxruntime can be imported."""
+        try:
+            return Availability(ok=True, version=str(_module().__version__), reason="")
+        except MissingDependencyError as error:
+            return Availability(ok=False, version="", reason=str(error))
+
+    def devices(self) -> tuple[str, ...]:
+        """Return the providers of the installed build, in onnxruntime's own order of preference."""
+        if not self.available().ok:
+            return ()
+        return tuple(device_of(name) for name in _module().get_available_providers() if name not in _NOT_DEVICES)
+
+    def open(self, artifact: Artifact, device: str, settings: SessionSettings) -> OrtSession:
+        """Open an ONNX model on one provider; see `Runtime.open`.
+
+        Args:
+            artifact: an ONNX model; its external data may only name the artifact's sidecars.
+            device: one of `devices()`.
+            settings: threads, spinning and arena are applied as they are; nothing else is changed.
+
+        Returns:
+            The session, every node on `device` unless `settings.allow_cpu`.
+
+        Raises:
+            ExecutionError: the model is malformed, points outside its folder, or onnxruntime refuses it.
+            PlacementError: the device is not offered, or did not take every node.
+        """
+        if device not in self.devices():
+            raise PlacementError(
+                f"{artifact.name}: onnxruntime offers no device {device!r} here, only {', '.join(self.devices())}"
+            )
+        opened = _Opening(artifact, device, settings)
+        raw = opened.session()
+        placement = ort_placement.recorded(raw)
+        refused = [node for node in placement.nodes if node.device != device] if placement else []
+        if refused and not settings.allow_cpu:
+            shown = ", ".join(f"{node.op} {node.name}" for node in refused[:5])
+            raise PlacementError(
+                f"{artifact.name}: {len(refused)} nodes did not go to {device}: {shown}; allow the CPU explicitly"
+            )
+        return OrtSession(raw, artifact.name, placement, opened.session)
+
+
+class _Opening:
+    """Everything needed to open the same session again, once with a profiler."""
+
+    def __init__(self, artifact: Artifact, device: str, settings: SessionSettings) -> None:
+        self._artifact, self._device, self._settings = artifact, device, settings
+
+    def session(self, profile: Path | None = None) -> Any:
+        ort, name = _module(), self._artifact.name
+        options = _options(ort, self._settings, self._device)
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
+        model = _with_external_data(options, self._artifact)
+        providers = [p for p in ort.get_available_providers() if device_of(p) == self._device]
+        if self._settings.allow_cpu and self._device != "cpu":
+            providers.append("CPUExecutionProvider")
+        try:
+            return ort.InferenceSession(model, options, providers=providers)
+        except Exception as error:
+            # onnxruntime's exceptions have no common base; without CPU fallback a refused node ends up here too.
+            kind = PlacementError if "fallback to CPU EP has been explicitly disabled" in str(error) else ExecutionError
+            raise kind(f"{name}: onnxruntime on {self._device} refused the model: {_last_line(error)}") from error
+
+
+def _module() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(f"onnxruntime cannot be imported ({error}); {INSTALL}") from error
+    return onnxruntime
+
+
+def _options(ort: Any, settings: SessionSettings, device: str) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = settings.arena
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(settings.spinning)))
+    # Without this record, placement could only be read from a profile of a real inference.
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if device != "cpu" and not settings.allow_cpu:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return options
+
+
+def _with_external_data(options: Any, artifact: Artifact) -> bytes:
+    """Tell onnxruntime where the external data lies, without copying it; returns the model to open."""
+    model = bytes(artifact.model.view)
+    used: set[str] = set()
+    for reference in onnx_external.references(model, artifact.name):
+        blob = artifact.sidecars.get(reference.location)
+        if blob is None:
+            raise ExecutionError(
+                f"{artifact.name}: the model points at {reference.location!r}, which is not one of its files; "
+                "it is not safe to open"
+            )
+        end = len(blob.view) if reference.length is None else reference.offset + reference.length
+        if not 0 <= reference.offset <= end <= len(blob.view):
+            raise ExecutionError(f"{artifact.name}: a tensor lies outside {reference.location}; convert it again")
+        used.add(reference.location)
+    blobs = {name: artifact.sidecars[name] for name in sorted(used)}
+    folders = {blob.path.parent for blob in blobs.values() if blob.path is not None}
+    if not blobs:
+        return model
+    if len(folders) != 1 or any(blob.path is None for blob in blobs.values()):
+        if not hasattr(options, "add_external_initializers_from_files_in_memory"):
+            raise ExecutionError(
+                f"{artifact.name}: this onnxruntime cannot open weights that are only in memory; save the bundle and "
+                "load it by its path, or use onnxruntime 1.24 or newer"
+            )
+        views = list(blobs.values())
+        options.add_external_initializers_from_files_in_memory(
+            list(blobs), [blob.view for blob in views], [len(blob.view) for blob in views]
+        )
+        return model
+    # By path onnxruntime reads each tensor straight from the file, which halves the peak memory.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folders.pop()))
+    return onnx_external.rewrite(model, artifact.name, lambda reference: _relocated(reference, blobs))
+
+
+def _relocated(reference: onnx_external.External, blobs: dict[str, Blob]) -> onnx_external.External:
+    blob = blobs[reference.location]
+    length = len(blob.view) - reference.offset if reference.length is None else reference.length
+    name = blob.path.name if blob.path is not None else reference.location
+    return onnx_external.External(name, blob.offset + reference.offset, length)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : ", "", lines[-1]) if lines else type(error).__name__

@@ -1,0 +1,94 @@
+"""A session of ONNX Runtime: checked inputs, thread-safe runs, placement from the optimised graph."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import ExecutionError
+from edgekit.runtimes import ort_placement
+from edgekit.runtimes.protocol import Placement, TensorInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+class OrtSession:
+    """Wraps an `onnxruntime.InferenceSession`, whose `run` may be called from several threads at once."""
+
+    def __init__(self, raw: Any, name: str, placement: Placement | None, reopen: Callable[[Path], Any]) -> None:
+        """Wrap `raw`; `name` is the artifact's, `reopen` opens it again under the profiler at a path prefix."""
+        self._raw: Any = raw
+        self._name = name
+        self._inputs = tuple(_info(value) for value in raw.get_inputs())
+        self._outputs = tuple(_info(value) for value in raw.get_outputs())
+        self._output_names = [info.name for info in self._outputs]
+        self._placement = placement
+        self._reopen = reopen
+        self._idle = threading.Condition()
+        self._running = 0
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """The inputs, in the graph's order."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """The outputs, in the graph's order."""
+        return self._outputs
+
+    def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+        """Run one inference; see `Session.run`."""
+        self._check(inputs)
+        with self._idle:
+            raw = self._raw
+            if raw is None:
+                raise ExecutionError(f"{self._name}: the session is closed")
+            self._running += 1
+        try:
+            return dict(zip(self._output_names, raw.run(self._output_names, dict(inputs)), strict=True))
+        except Exception as error:
+            raise ExecutionError(f"{self._name}: onnxruntime failed: {error}") from error
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def placement(self) -> Placement:
+        """Return which node of the optimised graph runs on which provider."""
+        if self._placement is None:
+            self._placement = ort_placement.profiled(self._reopen, self._inputs)
+        return self._placement
+
+    def close(self) -> None:
+        """Wait for running inferences and free the engine's memory; closing twice is harmless."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._running == 0)
+            self._raw = None
+
+    def _check(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        wanted = {info.name for info in self._inputs}
+        if set(inputs) != wanted:
+            raise ExecutionError(f"{self._name}: the inputs are {sorted(wanted)}, got {sorted(inputs)}")
+        for info in self._inputs:
+            array = inputs[info.name]
+            if array.dtype.name != info.dtype:
+                raise ExecutionError(f"{self._name}: {info.name} must be {info.dtype}, got {array.dtype.name}")
+            fits = len(array.shape) == len(info.shape) and all(
+                wanted is None or wanted == actual for wanted, actual in zip(info.shape, array.shape, strict=True)
+            )
+            if not fits:
+                raise ExecutionError(f"{self._name}: {info.name} must have shape {info.shape}, got {array.shape}")
+
+
+def _info(value: Any) -> TensorInfo:
+    kind = str(value.type).removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
+    return TensorInfo(value.name, _DTYPES.get(kind, kind), shape)

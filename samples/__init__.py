@@ -1,0 +1,1 @@
+"""Small complete device apps, the starter bundle and a few real photos."""
