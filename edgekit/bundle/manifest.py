@@ -9,13 +9,20 @@ SCHEMA_VERSION = 1
 
 ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+CropRounding = Literal["half_even", "floor"]
 Cleaning = Literal["none", "whitespace", "lower", "canonicalize", "siglip"]
 Scores = Literal["softmax", "sigmoid"]
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One member of the bundle: its POSIX path, size in bytes, and lower-case hexadecimal SHA-256."""
+    """One member of the bundle.
+
+    Attributes:
+        path: relative POSIX path in the bundle.
+        size: in bytes.
+        sha256: of its bytes, 64 lower-case hexadecimal digits.
+    """
 
     path: str
     size: int
@@ -24,7 +31,12 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """Where the model came from: the URI given to the converter and the SHA-256 of its weights."""
+    """Where the model came from.
+
+    Attributes:
+        uri: as given to the converter, such as ``open_clip:RN50``.
+        sha256: of the weights, 64 lower-case hexadecimal digits; the same for every bundle of one checkpoint.
+    """
 
     uri: str
     sha256: str
@@ -59,11 +71,14 @@ class ImageSpec:
         resize_mode: ``shortest`` resizes the shorter side and centre-crops, ``longest`` resizes the longer
             side and pads, ``squash`` ignores the aspect ratio.
         shortest_edge: for ``shortest`` with a square input, the length the shorter side is resized to before
-            the centre crop (equal to ``height`` for CLIP, larger for a ``crop_pct`` below one). 0 otherwise.
+            the centre crop (equal to ``height`` for CLIP, larger for a ``crop_pct`` below one). For ``squash``, the
+            side of the square that is cropped afterwards (ALIGN), or 0 where nothing is cropped. 0 otherwise.
         interpolation: the resampling filter, with antialiasing, as Pillow defines it.
         fill: RGB value in 0..255 of the padding of ``longest``, and of a crop larger than the image.
         mean: per-channel RGB mean in 0..1, subtracted inside the graph.
         std: per-channel RGB standard deviation in 0..1, divided by inside the graph.
+        crop_rounding: where an odd remainder puts the crop's origin: torchvision and open_clip round half to even,
+            transformers rounds down.
     """
 
     height: int
@@ -74,6 +89,7 @@ class ImageSpec:
     fill: tuple[int, int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    crop_rounding: CropRounding = "half_even"
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,7 @@ class TextSpec:
     Attributes:
         tokenizer: path of the tokenizer inside the bundle; truncation, padding and special tokens are in it.
         context_length: L, the number of ids a text is padded or truncated to.
-        pad_id: id of the padding token.
+        pad_id: id of the padding token, in 0..2147483647, as every id.
         cleaning: what is done to the text before the tokenizer sees it, under open_clip's names.
         trim_padding: True when conversion proved that cutting columns that hold only padding leaves the
             embedding unchanged, so that a short text costs less than L tokens.
@@ -100,7 +116,13 @@ class TextSpec:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A graph input or output. A dimension is a length, or a name where it may vary."""
+    """A graph input or output.
+
+    Attributes:
+        name: in the graph.
+        dtype: NumPy's name of the element type, such as ``uint8``.
+        shape: a length per dimension, or a name where it may vary.
+    """
 
     name: str
     dtype: str
@@ -130,7 +152,12 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What the golden check demands on a device: the least cosine and centred cosine of any golden row."""
+    """What the golden check demands on a device.
+
+    Attributes:
+        cosine_min: the least cosine, in -1..1, of any golden row.
+        centred_min: the least centred cosine, in -1..1, of any golden row.
+    """
 
     cosine_min: float
     centred_min: float
@@ -142,8 +169,8 @@ class TowerRecord:
 
     Attributes:
         artifact: path of the model file in the bundle.
-        sidecars: paths of files the model file refers to by their base name (ONNX external data).
-        input: the one input.
+        sidecars: paths of files the model file refers to by their base name (ONNX external data); no two with the same.
+        input: the one input; by contract ``pixels`` uint8 (N, H, W, 3) RGB, or ``token_ids`` int32 (N, L).
         output: the one output, ``embedding`` float32 (N, D), unit rows.
         fidelity: agreement with the float reference, measured when the variant was made.
         tolerance: what the golden check demands on a device.
@@ -162,7 +189,7 @@ class VariantRecord:
     """One precision and format of both towers.
 
     Attributes:
-        id: name, unique in the bundle.
+        id: name, one line, unique in the bundle.
         format: artifact format, such as ``onnx``; a runtime says which formats it opens.
         target: what it was compiled for; ``any`` for a portable file.
         precision: field's name of the numeric type, such as ``fp32`` or ``int8``.
@@ -182,7 +209,12 @@ class VariantRecord:
 
 @dataclass(frozen=True)
 class GoldenImage:
-    """A real photo and the exact pixels its preprocessing must give, as a lossless PNG."""
+    """A real photo and the exact pixels its preprocessing must give.
+
+    Attributes:
+        photo: path of the photo, as a camera or a phone would store it.
+        pixels: path of a PNG, ``width`` x ``height`` RGB: the image tower's input.
+    """
 
     photo: str
     pixels: str
@@ -190,7 +222,12 @@ class GoldenImage:
 
 @dataclass(frozen=True)
 class GoldenText:
-    """A real text and the ids its tokenizer must give, without padding."""
+    """A real text and the ids its tokenizer must give.
+
+    Attributes:
+        text: as a user would type it.
+        token_ids: without padding, at most ``context_length`` of them.
+    """
 
     text: str
     token_ids: tuple[int, ...]
@@ -215,7 +252,15 @@ class GoldenSpec:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the chain that made the bundle; ``previous`` is the digest of the step before, or empty."""
+    """One step of the chain that made the bundle.
+
+    Attributes:
+        action: what was done, such as ``convert``.
+        details: settings, versions and digests, as text.
+        previous: ``digest`` of the step before; empty for the first.
+        digest: SHA-256, in hexadecimal, of the JSON text of ``[action, details, previous]`` as Python's ``json.dumps``
+            writes it with sorted keys and its other defaults: ``", "`` and ``": "`` between items, ASCII only.
+    """
 
     action: str
     details: dict[str, str]
@@ -225,7 +270,23 @@ class Step:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Every fact about a bundle. ``files`` lists each member except the manifest itself."""
+    """Every fact about a bundle.
+
+    Attributes:
+        schema_version: of this format; a reader refuses a larger one than it knows.
+        name: of the model, one line, not empty.
+        version: of the bundle, one line.
+        license: of the weights, one line; an SPDX expression where there is one.
+        description: what the model is for.
+        source: where it came from.
+        embedding: the space both towers write into.
+        image: preprocessing of photos.
+        text: preprocessing of texts.
+        variants: at least one, with distinct ids.
+        golden: stored inputs and reference outputs, at least one photo and one text.
+        provenance: the steps that made the bundle, first to last, at least one.
+        files: every member except the manifest itself.
+    """
 
     schema_version: int
     name: str
