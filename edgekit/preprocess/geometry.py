@@ -1,8 +1,8 @@
 """Where each output pixel comes from: the reference's resize, crop and padding, with exactly its rounding.
 
 Source of the rules: `torchvision.transforms.Resize` and `CenterCrop`, open_clip's `ResizeKeepRatio` and
-`CenterCropOrPad`, as `open_clip.transform.image_transform` chains them, and transformers' `center_crop`, which rounds the
-crop's origin down.
+`CenterCropOrPad`, as `open_clip.transform.image_transform` chains them, and transformers' `center_crop`, which
+rounds the crop's origin down.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Charsmap:
         if found is None:
             return None
         end = self._replacements.find(b"\0", found[0])
-        return self._replacements[found[0] : end].decode("utf-8"), found[1]
+        return self._replacements[found[0] : end].decode("utf-8", "replace"), found[1]
 
     def normalize(self, text: str) -> str:
         """Replace every longest match, collapse spaces to one, drop trailing ones, and write each as ``▁``.
