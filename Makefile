@@ -1,0 +1,61 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+DEMO := .venv/demo
+TEST := .venv/test
+CACHE := .cache
+PIP := -m pip --disable-pip-version-check --quiet
+SOURCES := $(shell git ls-files edgekit runtimes converters benchmarks samples '*.toml')
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint types unit fuzz starter bench clean
+
+demo: $(DEMO)/.ok
+	$(DEMO)/bin/python samples/demo.py
+
+test: lint types unit
+
+lint: $(TEST)/.ok
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+	$(TEST)/bin/lint-imports
+	$(TEST)/bin/pydoclint edgekit runtimes converters benchmarks
+
+# The types are checked on the wheel, from a neutral folder, so that mypy sees what users get.
+types: $(TEST)/.ok
+	rm -rf build $(CACHE)/typed && mkdir -p $(CACHE)/typed
+	$(TEST)/bin/python $(PIP) install --no-deps --no-compile --target $(CACHE)/typed .
+	rm -rf build
+	cd $(CACHE)/typed && $(CURDIR)/$(TEST)/bin/mypy --config-file $(CURDIR)/pyproject.toml -p edgekit
+
+unit: $(TEST)/.ok
+	$(TEST)/bin/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+# Coverage-guided fuzzing of the bundle reader and the image path, for a bounded time.
+fuzz: $(TEST)/.ok
+	$(TEST)/bin/python $(PIP) install atheris==3.0.0
+	$(TEST)/bin/python tests/fuzz/fuzz_bundle.py -max_total_time=$(or $(SECONDS),60)
+	$(TEST)/bin/python tests/fuzz/fuzz_image.py -max_total_time=$(or $(SECONDS),60)
+
+# Makes samples/starter.edge again, from the weights that two packages carry.
+starter: $(TEST)/.ok
+	$(TEST)/bin/edgekit convert starter -o samples/starter.edge
+
+bench: $(TEST)/.ok
+	$(TEST)/bin/python -m edgekit.benchmarks.peers.photo_to_embedding $(BENCH_ARGS)
+
+clean:
+	rm -rf .venv $(CACHE) build *.egg-info
+
+$(DEMO)/.ok: pyproject.toml
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python $(PIP) install --upgrade pip
+	$(DEMO)/bin/python $(PIP) install -e ".[onnx]"
+	touch $@
+
+# torch is named beside everything that depends on it: alone, the others would pull a CUDA build.
+$(TEST)/.ok: pyproject.toml .ci/tools
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/python $(PIP) install --upgrade pip
+	$(TEST)/bin/python $(PIP) install "torch==2.13.0" -e ".[onnx,convert,starter,bench,dev,video]"
+	sh .ci/tools
+	touch $@

@@ -1,0 +1,148 @@
+"""What the comparison runs on: one set of weights in each contender's own format, and two photos."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.converters.convert import ConvertOptions, convert
+
+if TYPE_CHECKING:
+    import torch
+
+MODEL = "ViT-B-32"
+SIZES = {"640x480": (640, 480), "12 MP": (4000, 3000)}
+_SOURCE_PHOTO = "temple.jpg"
+# Grain of a phone camera, so that the enlarged photo costs as much to decode as a real one of its size.
+_GRAIN, _QUALITY = 6.0, 92
+
+
+@dataclass(frozen=True)
+class Material:
+    """Paths of everything the contenders need.
+
+    Attributes:
+        bundle: for edgekit.
+        folder: ``visual.onnx``, ``textual.onnx``, ``config.json`` and the vocabulary, for modern-onnx-clip.
+        weights: a state dictionary, for open_clip.
+        photos: per size, a JPEG.
+    """
+
+    bundle: Path
+    folder: Path
+    weights: Path
+    photos: dict[str, Path]
+
+
+def prepare(cache: Path) -> Material:
+    """Make the material in `cache`, or return what an earlier run made there.
+
+    The weights are random (seed 0): speed and memory do not depend on their values.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    made = Material(
+        bundle=cache / f"{MODEL}.edge",
+        folder=cache / "modern-onnx-clip",
+        weights=cache / f"{MODEL}.pt",
+        photos={name: cache / f"{name.replace(' ', '')}.jpg" for name in SIZES},
+    )
+    for name, path in made.photos.items():
+        path.write_bytes(jpeg(SIZES[name]))
+    if not made.weights.exists():
+        _save_weights(made.weights)
+    if not made.bundle.exists():
+        convert(f"open_clip:{MODEL}:{made.weights}", made.bundle, ConvertOptions(), lambda _stage: None)
+    if not (made.folder / "config.json").exists():
+        _export_peer(made.folder, made.weights)
+    return made
+
+
+def jpeg(size: tuple[int, int]) -> bytes:
+    """Return a photo of `size` (width, height) as JPEG, with the grain of a camera."""
+    from PIL import Image
+
+    with Image.open(str(files("edgekit.samples") / "photos" / _SOURCE_PHOTO)) as photo:
+        pixels = np.asarray(photo.convert("RGB").resize(size, Image.Resampling.BICUBIC), np.float32)
+    grain = np.random.default_rng(0).normal(0, _GRAIN, (*pixels.shape[:2], 1))
+    stream = io.BytesIO()
+    Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=_QUALITY)
+    return stream.getvalue()
+
+
+def open_clip_model(weights: Path) -> torch.nn.Module:
+    """Return open_clip's own model with the stored weights, in evaluation mode."""
+    import torch
+
+    from edgekit.converters import torch_compat
+
+    torch_compat.prepare()
+    import open_clip
+
+    model: torch.nn.Module = open_clip.create_model(MODEL)
+    model.load_state_dict(torch.load(weights, weights_only=True))
+    return model.eval()
+
+
+def _save_weights(path: Path) -> None:
+    import torch
+
+    from edgekit.converters import torch_compat
+
+    torch_compat.prepare()
+    import open_clip
+
+    torch.manual_seed(0)
+    torch.save(open_clip.create_model(MODEL).state_dict(), path)
+
+
+class _Encoder:
+    """Built lazily: a module class needs torch, which must not be imported with this file."""
+
+    @staticmethod
+    def wrap(model: torch.nn.Module, method: str) -> torch.nn.Module:
+        import torch
+
+        class Encode(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = model
+
+            def forward(self, batch: torch.Tensor) -> torch.Tensor:
+                encoded: torch.Tensor = getattr(self.model, method)(batch)
+                return encoded
+
+        return Encode().eval()
+
+
+def _export_peer(folder: Path, weights: Path) -> None:
+    """Export as modern-onnx-clip's own exporter does: float NCHW images, int64 texts, free batch."""
+    import open_clip
+    import torch
+
+    folder.mkdir(exist_ok=True)
+    model = open_clip_model(weights)
+    inputs = {
+        "visual": ("encode_image", torch.randn(1, 3, 224, 224), "image"),
+        "textual": ("encode_text", torch.zeros((1, 77), dtype=torch.long), "text"),
+    }
+    for name, (method, example, given) in inputs.items():
+        torch.onnx.export(
+            _Encoder.wrap(model, method),
+            (example,),
+            str(folder / f"{name}.onnx"),
+            input_names=[given],
+            output_names=["embedding"],
+            dynamic_axes={given: {0: "batch_size"}, "embedding": {0: "batch_size"}},
+            opset_version=17,
+            dynamo=False,
+        )
+    vocabulary = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
+    shutil.copy(vocabulary, folder)
+    (folder / "config.json").write_text(json.dumps({"image_size": 224, "context_length": 77}))
