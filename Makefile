@@ -7,7 +7,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell git ls-files edgekit runtimes converters benchmarks samples '*.toml')
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types unit fuzz starter bench clean
+.PHONY: demo test lint types unit support fuzz starter bench clean
 
 demo: $(DEMO)/.ok
 	$(DEMO)/bin/python samples/demo.py
@@ -28,7 +28,11 @@ types: $(TEST)/.ok
 	cd $(CACHE)/typed && $(CURDIR)/$(TEST)/bin/mypy --config-file $(CURDIR)/pyproject.toml -p edgekit
 
 unit: $(TEST)/.ok
-	$(TEST)/bin/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)
+
+# Writes README's support table from the results of the last `make unit`.
+support:
+	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml
 
 # Coverage-guided fuzzing of the bundle reader and the image path, for a bounded time.
 fuzz: $(TEST)/.ok
