@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from edgekit.converters.tokenizers.local import check_vocabulary
 from edgekit.errors import InputError, MissingDependencyError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -113,14 +114,16 @@ def tokenizer(folder: Path) -> Any:
         The tokenizer.
 
     Raises:
-        InputError: its files cannot be read.
+        InputError: its files cannot be read, or its vocabulary is missing.
     """
     library = transformers()
     with quiet(library):
         try:
-            return library.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+            found = library.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         except Exception as error:
             raise InputError(f"{folder}: its tokenizer cannot be loaded: {_line(error)}") from error
+    check_vocabulary(folder, found)
+    return found
 
 
 def processor_class(library: Any, model: nn.Module) -> type | None:

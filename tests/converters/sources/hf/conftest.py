@@ -1,4 +1,4 @@
-# ruff: noqa: S106 (special tokens are no passwords)
+
 """Tiny random checkpoints in transformers' own on-disk format, with tokenizers trained here: nothing is fetched."""
 
 from __future__ import annotations

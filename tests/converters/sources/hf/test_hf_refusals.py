@@ -45,6 +45,15 @@ def test_missing_file_is_named(clip: Path, gone: list[str], named: str) -> None:
         load(clip)
 
 
+def test_a_vocabulary_that_transformers_would_make_up(clip: Path) -> None:
+    """With the config alone, transformers 5 gives an empty tokenizer and says nothing."""
+    (clip / "tokenizer.json").unlink()
+    config = json.loads((clip / "tokenizer_config.json").read_text())
+    (clip / "tokenizer_config.json").write_text(json.dumps(config | {"tokenizer_class": "CLIPTokenizer"}))
+    with pytest.raises(InputError, match=r"vocab\.json"):
+        hf_load.tokenizer(clip)
+
+
 def test_weights_as_bin(clip: Path) -> None:
     model = hf_load.dual_encoder(clip)
     torch.save(model.state_dict(), clip / "pytorch_model.bin")

@@ -1,4 +1,4 @@
-# ruff: noqa: S106 (special tokens are no passwords)
+
 """Tiny towers exported in each layout, with the tokenizer that belongs to it: nothing is fetched."""
 
 from __future__ import annotations
