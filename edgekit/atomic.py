@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import contextmanager
+import secrets
+import stat
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,6 +13,9 @@ from edgekit.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A file's name may have 255 bytes; the temporary one shows this many characters of it.
+_SHOWN = 32
 
 
 @contextmanager
@@ -22,37 +26,31 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     temporary file.
 
     Args:
-        path: the file to create or replace; its folder must exist.
+        path: the file to create or replace; its folder must exist. A symbolic link is replaced, not followed.
 
     Yields:
         A binary file, readable and writable.
 
     Raises:
-        InputError: the folder does not exist or cannot be written to, or `path` is a folder.
+        InputError: the folder does not exist or cannot be written to, or `path` is a folder, a device or a pipe.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the name of a file to write")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    _check_target(path)
+    temporary = path.parent / f".{path.name[:_SHOWN]}.{secrets.token_hex(8)}.tmp"
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        # 0o666 less the umask: the mode that an ordinary open() would have given.
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
         raise InputError(f"{path}: cannot write into {path.parent}: {error.strerror}") from error
-    temporary = Path(name)
     try:
         with os.fdopen(handle, "w+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        # mkstemp creates files only the owner can read; give the mode an ordinary open() would have given.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
-        _sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -61,9 +59,28 @@ def write_bytes(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _check_target(path: Path) -> None:
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r}: cannot be written: {getattr(error, 'strerror', error)}") from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path}: is a folder; give the name of a file to write")
+    # Renaming over /dev/null would replace it by a file, for every program on the machine.
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: is no ordinary file; give the name of a file to write")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
+
+
+def _sync_folder(folder: Path) -> None:
+    # The file is whole and in its place. Some file systems do not sync folders, and some folders may be written to but
+    # not read; then a power cut may bring the old file back, which is whole too.
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

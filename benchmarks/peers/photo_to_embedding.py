@@ -13,7 +13,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,11 +21,9 @@ from edgekit.benchmarks.peers.cold_start import cold_starts
 from edgekit.benchmarks.peers.contenders import CONTENDERS
 from edgekit.benchmarks.peers.material import Material, prepare
 from edgekit.benchmarks.peers.overhead import sdk_overhead
-from edgekit.benchmarks.ratios import ratio
+from edgekit.benchmarks.ratios import Ratio, ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from typing_extensions import Self
 
 BASE = "edgekit_fast"
@@ -111,13 +109,18 @@ def main() -> None:
     sys.stdout.write((json.dumps(result, indent=2) if arguments.json else report(result)) + "\n")
 
 
-def report(result: Mapping[str, Mapping[str, object]]) -> str:
-    """Return the result as text."""
-    lines = []
-    for title, value in result.items():
-        lines += ["", title]
-        lines += [f"  {key}: {inner}" for key, inner in value.items()]
-    return "\n".join(lines[1:])
+def report(result: dict[str, Any]) -> str:
+    """Return the result as Markdown tables."""
+    lines = ["| photo to embedding | time over edgekit's | ms | cosine to open_clip |", "|---|---|---|---|"]
+    for size, rows in result["photo to embedding"].items():
+        for name, row in rows.items():
+            lines.append(f"| {size}: {name} | {Ratio(**row['times_edgekit'])} | {row['ms']:.0f} | {row['cosine']} |")
+    lines += ["", f"SDK over a bare session.run: {Ratio(**result['SDK over a bare session.run'])}", ""]
+    lines += ["| cold start | time over a bare session's | s | peak memory over it | MiB |", "|---|---|---|---|---|"]
+    for name, row in result["cold start"].items():
+        time_ratio, peak_ratio = Ratio(**row["time_ratio"]), Ratio(**row["peak_ratio"])
+        lines.append(f"| {name} | {time_ratio} | {row['seconds']:.2f} | {peak_ratio} | {row['peak_MiB']:.0f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ALIGNMENT = 64
 _CHUNK = 1 << 20
+_MAX_NAME = 255
 _MAX32 = 0xFFFFFFFF
 _PAD_ID = 0xEDE0  # private header id of the padding field; readers skip ids they do not know
 _DATE, _MODE = 0x21, 0o100644 << 16  # 1980-01-01; a regular file
@@ -76,11 +77,12 @@ def write(stream: BinaryIO, members: Iterable[tuple[str, BinaryIO]]) -> None:
         members: name and readable content of each member; a content is read once, in chunks.
 
     Raises:
-        BundleError: a name is unsafe or given twice.
+        BundleError: a name is unsafe or given twice, or there are no members.
     """
     done: list[Member] = []
+    seen: set[str] = set()
     for name, content in members:
-        check_name(name, (m.name for m in done), "new bundle")
+        check_name(name, seen, "new bundle")
         header = stream.tell()
         size = _measured(content)
         stream.write(Member(name, 0, size, header).local_header)
@@ -96,6 +98,8 @@ def write(stream: BinaryIO, members: Iterable[tuple[str, BinaryIO]]) -> None:
         stream.write(member.local_header)
         stream.seek(end)
         done.append(member)
+    if not done:
+        raise BundleError("new bundle: has no members; an empty bundle cannot be read")
     stream.write(directory(done))
 
 
@@ -113,18 +117,26 @@ def directory(members: Sequence[Member]) -> bytes:
     return central + tail + _END.pack(b"PK\5\6", 0, 0, short, short, min(size, _MAX32), min(start, _MAX32), 0)
 
 
-def check_name(name: str, others: Iterable[str], where: str) -> None:
+def check_name(name: str, seen: set[str], where: str) -> None:
     """Refuse a member name that is not a plain relative POSIX path, or stands twice (also if only by case).
+
+    Args:
+        name: the name.
+        seen: the names checked before, case-folded; this one is added.
+        where: name of the bundle, for messages.
 
     Raises:
         BundleError: names the member and what is wrong with it.
     """
     path = PurePosixPath(name)
     plain = name == str(path) and name.isprintable() and not set(name) & set('\\:*?"<>|')
-    if not plain or path.is_absolute() or ".." in path.parts or name in ("", "."):
-        raise BundleError(f"{where}: the member name {name!r} is not a plain relative path; the bundle is not safe")
-    if name.casefold() in {other.casefold() for other in others}:
+    if not plain or path.is_absolute() or ".." in path.parts or name in ("", ".") or len(name) > _MAX_NAME:
+        shown = name[:_MAX_NAME]
+        raise BundleError(f"{where}: the member name {shown!r} is not a plain relative path; the bundle is not safe")
+    folded = name.casefold()
+    if folded in seen:
         raise BundleError(f"{where}: the member {name!r} stands in it twice; the bundle is not safe")
+    seen.add(folded)
 
 
 def _zip64(*values: int) -> bytes:

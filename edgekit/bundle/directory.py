@@ -29,10 +29,11 @@ def members(data: memoryview, where: str) -> dict[str, Member]:
     """
     start, count = _end_record(data, where)
     found: dict[str, Member] = {}
+    seen: set[str] = set()
     offset = start
     for _ in range(count):
         member, offset = _central(data, offset, where)
-        check_name(member.name, found, where)
+        check_name(member.name, seen, where)
         found[member.name] = member
     if not found:
         raise BundleError(f"{where}: the zip is empty; this is not an edgekit bundle")
@@ -68,7 +69,8 @@ def _end_record(data: memoryview, where: str) -> tuple[int, int]:
 def _central(data: memoryview, offset: int, where: str) -> tuple[Member, int]:
     try:
         fields = _CENTRAL.unpack_from(data, offset)
-    except struct.error as error:
+    # An offset of zip64 can be larger than an index may be.
+    except (struct.error, OverflowError) as error:
         raise BundleError(f"{where}: the zip's directory is damaged at byte {offset}") from error
     if fields[0] != b"PK\1\2":
         raise BundleError(f"{where}: the zip's directory is damaged at byte {offset}")
@@ -106,12 +108,14 @@ def _compare(data: memoryview, found: list[Member], where: str) -> None:
     for member in found:
         if member.header != end:
             raise BundleError(f"{where}: {member.name}: is not where the zip's order puts it; {_altered(end)}")
-        if member.start + member.size > len(data):
+        header = member.local_header
+        end += len(header) + member.size
+        if end > len(data):
             raise BundleError(f"{where}: {member.name}: is longer than the file; the file was cut short")
-        _same(data, member.header, member.local_header, where)
-        end = member.start + member.size
-    _same(data, end, directory(found), where)
-    if end + len(directory(found)) != len(data):
+        _same(data, member.header, header, where)
+    tail = directory(found)
+    _same(data, end, tail, where)
+    if end + len(tail) != len(data):
         raise BundleError(f"{where}: {_altered(end)}")
 
 

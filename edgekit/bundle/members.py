@@ -116,9 +116,11 @@ def open_members(source: str | os.PathLike[str] | bytes) -> Members:
     if isinstance(source, bytes):
         return ZipMembers(source, None)
     path = Path(source)
-    if path.is_dir():
-        return FolderMembers(path)
-    return ZipMembers(_mapped(path), path)
+    try:
+        folder = stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        folder = False  # opening it as a file gives the reason
+    return FolderMembers(path) if folder else ZipMembers(_mapped(path), path)
 
 
 def mapped(path: Path) -> memoryview:
@@ -132,6 +134,7 @@ def mapped(path: Path) -> memoryview:
 
 def _walk(folder: Path) -> list[str]:
     names: list[str] = []
+    seen: set[str] = set()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         mode = path.lstat().st_mode
@@ -139,7 +142,7 @@ def _walk(folder: Path) -> list[str]:
             continue
         if not stat.S_ISREG(mode):
             raise BundleError(f"{folder}: {name} is a symbolic link or no ordinary file; the bundle is not safe")
-        check_name(name, names, str(folder))
+        check_name(name, seen, str(folder))
         names.append(name)
     return names
 
@@ -152,6 +155,8 @@ def _mapped(path: Path) -> bytes | mmap.mmap:
         raise BundleError(f"{path}: no such bundle; give the path of a .edge file, or the name 'starter'") from error
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise BundleError(f"{str(path)!r}: is no path: {error}") from error
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
+    from edgekit.bundle.manifest import FileRecord
+
 _CHUNK = 1 << 24
+_MAX_MANIFEST = 1 << 24
 
 
 class Bundle:
@@ -32,8 +35,11 @@ class Bundle:
         self._lock = threading.Lock()
         if MANIFEST not in members.names():
             raise BundleError(f"{members.where}: has no {MANIFEST}; this is not an edgekit bundle")
-        text = bytes(members.view(MANIFEST))
+        view = members.view(MANIFEST)
         where = f"{members.where}: {MANIFEST}"
+        if len(view) > _MAX_MANIFEST:
+            raise BundleError(f"{where}: has {len(view)} bytes, at most {_MAX_MANIFEST} are read; it is not safe")
+        text = bytes(view)
         _check_version(text, where)
         self.manifest = schema.loads(Manifest, text, where)
         self.digest = hashlib.sha256(text).hexdigest()
@@ -58,9 +64,7 @@ class Bundle:
         Raises:
             BundleError: the member's size or SHA-256 is not the manifest's, or there is no such member.
         """
-        record = self._files.get(path)
-        if record is None:
-            raise BundleError(f"{self.where}: the manifest lists no member {path!r}")
+        record = self._record(path)
         view = self._members.view(path)
         with self._lock:
             checked = path in self._checked
@@ -75,7 +79,12 @@ class Bundle:
         return view
 
     def location(self, path: str) -> tuple[Path, int] | None:
-        """Return the file that holds a member's bytes and their offset in it; None when they are only in memory."""
+        """Return the file that holds a member's bytes and their offset in it; None when they are only in memory.
+
+        Raises:
+            BundleError: there is no such member.
+        """
+        self._record(path)
         return self._members.location(path)
 
     def verify(self) -> int:
@@ -90,6 +99,12 @@ class Bundle:
         for path in self._files:
             self.read(path)
         return len(self._files)
+
+    def _record(self, path: str) -> FileRecord:
+        record = self._files.get(path)
+        if record is None:
+            raise BundleError(f"{self.where}: the manifest lists no member {path!r}")
+        return record
 
 
 def open_bundle(source: str | os.PathLike[str] | bytes) -> Bundle:

@@ -13,11 +13,13 @@ from edgekit.errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgekit.bundle.manifest import EmbeddingSpec, ImageSpec, Manifest, TextSpec, VariantRecord
+    from edgekit.bundle.manifest import EmbeddingSpec, GoldenSpec, ImageSpec, Manifest, TextSpec, VariantRecord
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _MAX_SIDE = 8192
 _MAX_CONTEXT = 1 << 16
+_MAX_DIMENSION = 1 << 16
+_MAX_ID = (1 << 31) - 1
 
 
 def check_manifest(manifest: Manifest, where: str) -> None:
@@ -32,11 +34,10 @@ def check_manifest(manifest: Manifest, where: str) -> None:
     """
     for path, problem in _problems(manifest):
         raise BundleError(f"{where}.{path}: {problem}")
-    names: list[str] = [MANIFEST]
+    seen = {MANIFEST}
     for record in manifest.files:
-        check_name(record.path, names, where)
-        names.append(record.path)
-    known = set(names)
+        check_name(record.path, seen, where)
+    known = {record.path for record in manifest.files}
     for field, path in _references(manifest):
         if path not in known:
             raise BundleError(f"{where}.{field}: {path!r} is not among the bundle's files")
@@ -47,6 +48,10 @@ def _problems(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "schema_version", f"{manifest.schema_version} is not a version"
     if not manifest.name:
         yield "name", "is empty"
+    # Messages and tables show these in one line; a control character would reach the terminal.
+    for field in ("name", "version", "license"):
+        if not getattr(manifest, field).isprintable():
+            yield field, "holds a control character"
     for i, record in enumerate(manifest.files):
         if record.size < 0 or not _SHA256.fullmatch(record.sha256):
             yield f"files[{i}]", f"{record.path}: the size or the SHA-256 is malformed"
@@ -58,16 +63,15 @@ def _problems(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "variants", "is empty, or two variants have the same id"
     for i, variant in enumerate(manifest.variants):
         yield from _variant_problems(variant, f"variants[{i}]", manifest.embedding.dimension)
-    if not manifest.golden.images or not manifest.golden.texts:
-        yield "golden", "a bundle needs at least one golden photo and one golden text"
+    yield from _golden_problems(manifest.golden, manifest.text.context_length)
     problem = provenance.problem(manifest.provenance)
     if problem:
         yield "provenance", problem
 
 
 def _embedding_problems(embedding: EmbeddingSpec) -> Iterator[tuple[str, str]]:
-    if embedding.dimension < 1:
-        yield "embedding.dimension", f"{embedding.dimension} is not a dimension"
+    if not 1 <= embedding.dimension <= _MAX_DIMENSION:
+        yield "embedding.dimension", f"{embedding.dimension} is not in 1..{_MAX_DIMENSION}"
     if embedding.logit_scale <= 0:
         yield "embedding.logit_scale", f"{embedding.logit_scale} is not positive"
     if not embedding.space:
@@ -77,6 +81,8 @@ def _embedding_problems(embedding: EmbeddingSpec) -> Iterator[tuple[str, str]]:
 def _text_problems(text: TextSpec) -> Iterator[tuple[str, str]]:
     if not 1 <= text.context_length <= _MAX_CONTEXT:
         yield "text.context_length", f"{text.context_length} is not in 1..{_MAX_CONTEXT}"
+    if not 0 <= text.pad_id <= _MAX_ID:
+        yield "text.pad_id", f"{text.pad_id} is not in 0..{_MAX_ID}"
     for i, template in enumerate(text.templates):
         if template.count("{}") != 1:
             yield f"text.templates[{i}]", f"{template!r} has not exactly one '{{}}'"
@@ -95,13 +101,29 @@ def _image_problems(image: ImageSpec) -> Iterator[tuple[str, str]]:
 
 
 def _variant_problems(variant: VariantRecord, where: str, dimension: int) -> Iterator[tuple[str, str]]:
+    if not variant.id or not variant.id.isprintable():
+        yield f"{where}.id", "is empty, or holds a control character"
     for name, tower in (("image", variant.image), ("text", variant.text)):
+        bases = [path.rpartition("/")[2] for path in tower.sidecars]
+        if len(set(bases)) != len(bases):
+            yield f"{where}.{name}.sidecars", "two files have the same base name, by which the model refers to them"
+        for field, spec in (("input", tower.input), ("output", tower.output)):
+            if not spec.name or any(isinstance(length, int) and length < 1 for length in spec.shape):
+                yield f"{where}.{name}.{field}", "has no name, or a dimension that is not positive"
         shape = tower.output.shape
         if len(shape) != 2 or shape[1] != dimension:
             yield f"{where}.{name}.output.shape", f"{shape} does not end in the embedding's dimension {dimension}"
         for field in ("cosine_min", "centred_min"):
             if not -1 <= getattr(tower.tolerance, field) <= 1:
                 yield f"{where}.{name}.tolerance.{field}", "is not in -1..1"
+
+
+def _golden_problems(golden: GoldenSpec, context_length: int) -> Iterator[tuple[str, str]]:
+    if not golden.images or not golden.texts:
+        yield "golden", "a bundle needs at least one golden photo and one golden text"
+    for i, text in enumerate(golden.texts):
+        if len(text.token_ids) > context_length or not all(0 <= token <= _MAX_ID for token in text.token_ids):
+            yield f"golden.texts[{i}].token_ids", f"more than context_length ids, or one that is not in 0..{_MAX_ID}"
 
 
 def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:

@@ -14,8 +14,15 @@ T = TypeVar("T")
 
 
 def dumps(record: object) -> str:
-    """Return `record` as indented JSON with a final newline; the same record always gives the same text."""
-    return json.dumps(to_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return `record` as indented JSON with a final newline; the same record always gives the same text.
+
+    Raises:
+        BundleError: a value is not finite, or of a type that JSON does not know.
+    """
+    try:
+        return json.dumps(to_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"{type(record).__name__} cannot be written as JSON: {error}") from error
 
 
 def to_plain(record: object) -> Any:
@@ -53,16 +60,32 @@ def parse(text: str | bytes, where: str) -> Any:
         BundleError: not JSON.
     """
     try:
-        return json.loads(text, object_pairs_hook=_no_duplicates)
+        # Decoded here: given bytes, json would accept UTF-16, UTF-32 and halves of surrogate pairs too.
+        decoded = text if isinstance(text, str) else text.decode()
+        return json.loads(decoded, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: not valid JSON: {error}") from error
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        raise ValueError(f"the field {next(n for n in names if names.count(n) > 1)!r} is given twice")
-    return dict(pairs)
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the field {_shown(name)} is given twice")
+        _check_text(name)
+        found[name] = value
+    return found
+
+
+def _no_constants(name: str) -> None:
+    raise ValueError(f"{name} is not a number that JSON knows")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{_shown(text)} holds half of a surrogate pair") from error
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
@@ -82,12 +105,24 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 
 def _convert_scalar(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     if float in kinds and int not in kinds and _is_scalar(int, value):
-        value = float(value)
+        value = _float(value)
     if not any(_is_scalar(kind, value) for kind in kinds):
         raise BundleError(f"{where}: expected {' or '.join(k.__name__ for k in kinds)}, got {_shown(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise BundleError(f"{where}: {value} is not a finite number")
+    if isinstance(value, str):
+        try:
+            _check_text(value)
+        except ValueError as error:
+            raise BundleError(f"{where}: {error}") from error
     return value
+
+
+def _float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _convert_dict(of: Any, value: Any, where: str) -> dict[str, Any]:
@@ -103,7 +138,7 @@ def _convert_record(kind: type[Any], value: Any, where: str) -> Any:
     names = [f.name for f in fields(kind)]
     unknown = sorted(set(value) - set(names))
     if unknown:
-        raise BundleError(f"{where}: unknown field {unknown[0]!r}; a newer edgekit may have written this bundle")
+        raise BundleError(f"{where}: unknown field {_shown(unknown[0])}; a newer edgekit may have written this bundle")
     missing = [name for name in names if name not in value]
     if missing:
         raise BundleError(f"{where}: the field {missing[0]!r} is missing")
@@ -125,6 +160,9 @@ def _is_scalar(kind: Any, value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
+    # Not the repr of a list or an object, which may be nested more deeply than repr can follow.
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,8 +12,8 @@ from edgekit.atomic import atomic_file
 from edgekit.bundle import schema
 from edgekit.bundle.container import write
 from edgekit.bundle.manifest import FileRecord, Manifest
-from edgekit.bundle.members import MANIFEST
-from edgekit.bundle.reader import open_bundle
+from edgekit.bundle.members import MANIFEST, ZipMembers
+from edgekit.bundle.reader import Bundle
 from edgekit.bundle.rules import check_manifest
 
 if TYPE_CHECKING:
@@ -32,22 +33,25 @@ def write_bundle(path: Path, manifest: Manifest, folder: Path) -> Manifest:
         The manifest as written.
 
     Raises:
-        BundleError: the manifest's values or references are wrong.
+        BundleError: the manifest's values or references are wrong; `path` is left as it was.
         InputError: `path` cannot be written.
         OSError: the disk is full or failed; nothing is left behind.
     """
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     complete = replace(manifest, files=tuple(_record(folder, name) for name in names))
-    check_manifest(complete, MANIFEST)
+    text = schema.dumps(complete)
+    check_manifest(schema.loads(Manifest, text, MANIFEST), MANIFEST)
     with atomic_file(path) as stream:
-        write(stream, _members(complete, folder))
-    # Whatever a reader would refuse must not leave this machine.
-    open_bundle(path).verify()
+        write(stream, _members(text, complete, folder))
+        stream.flush()
+        # Whatever a reader would refuse must not replace what stood there before.
+        written = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        Bundle(ZipMembers(written, path)).verify()
     return complete
 
 
-def _members(manifest: Manifest, folder: Path) -> Iterator[tuple[str, BinaryIO]]:
-    yield MANIFEST, io.BytesIO(schema.dumps(manifest).encode())
+def _members(text: str, manifest: Manifest, folder: Path) -> Iterator[tuple[str, BinaryIO]]:
+    yield MANIFEST, io.BytesIO(text.encode())
     for record in manifest.files:
         with (folder / record.path).open("rb") as stream:
             yield record.path, stream
