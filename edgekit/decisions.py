@@ -15,7 +15,7 @@ from pathlib import Path
 from edgekit import __version__, locations
 from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
-from edgekit.errors import BundleError, InputError
+from edgekit.errors import InputError
 from edgekit.results import Candidate
 
 _CPU_FIELDS = ("model name", "flags", "Features", "CPU implementer", "CPU part", "isa", "uarch", "Hardware")
@@ -23,10 +23,17 @@ _CPU_FIELDS = ("model name", "flags", "Features", "CPU implementer", "CPU part",
 
 @dataclass(frozen=True)
 class Decision:
-    """Every candidate as it was judged, and the index of the one to use."""
+    """What an earlier load found.
+
+    Attributes:
+        candidates: every candidate as it was judged.
+        chosen: index of the one to use.
+        files: state of each file whose digest was right, see `edgekit.unchanged`.
+    """
 
     candidates: tuple[Candidate, ...]
     chosen: int
+    files: dict[str, str]
 
 
 def key(parts: dict[str, object]) -> str:
@@ -50,7 +57,7 @@ def recall(name: str) -> Decision | None:
     try:
         text = _path(name).read_bytes()
         decision = schema.loads(Decision, text, name)
-    except (OSError, BundleError):
+    except (OSError, InputError):
         return None
     return decision if 0 <= decision.chosen < len(decision.candidates) else None
 
@@ -61,10 +68,11 @@ def store(name: str, decision: Decision) -> str:
     Returns:
         An empty string, or why it could not be stored: a device may well have no writable disk.
     """
-    path = _path(name)
     try:
+        path = _path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, schema.dumps(decision).encode())
+        # A refusal may name a file whose name is not UTF-8.
+        write_bytes(path, schema.dumps(decision).encode("utf-8", "replace"))
     except (OSError, InputError) as error:
         return f"the judgement could not be stored, so each load repeats it: {error}"
     return ""

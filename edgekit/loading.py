@@ -9,10 +9,11 @@ from edgekit.bundle.reader import open_bundle
 from edgekit.choices import list_choices, nothing_works
 from edgekit.clip import Clip
 from edgekit.decisions import Decision
-from edgekit.errors import BundleError, EdgekitError, InputError, RuntimeUnavailableError
+from edgekit.errors import BundleError, EdgekitError, ExecutionError, InputError, RuntimeUnavailableError
 from edgekit.judging import Choice, judge, open_towers
 from edgekit.results import Candidate, Explanation
 from edgekit.runtimes.protocol import SessionSettings
+from edgekit.unchanged import states, unchanged
 
 if TYPE_CHECKING:
     import os
@@ -45,7 +46,8 @@ def load(
             must take the whole graph unless ``settings.allow_cpu``.
         settings: threads, spinning, arena; see `SessionSettings` for the defaults.
         towers: which towers to open; a gallery indexer that never embeds a text saves the text tower's memory.
-        check: ``cached`` runs the golden check once per bundle, engine version and processor; ``always`` each time.
+        check: ``cached`` runs the golden check once per bundle, engine version and processor, and hashes files again
+            only when they changed since; ``always`` does both each time.
 
     Returns:
         A `Clip`; close it, or use it in a ``with`` block.
@@ -56,6 +58,8 @@ def load(
         RuntimeUnavailableError: nothing here opens the bundle and passes; the message lists every refusal.
     """
     names = _tower_names(towers)
+    if check not in ("cached", "always"):
+        raise InputError(f"check is {check!r}; give 'cached' or 'always'")
     settings = settings or SessionSettings()
     opened = open_bundle(locations.resolve(bundle))
     choices, refused = list_choices(opened, variant, runtime, device)
@@ -69,9 +73,11 @@ def load(
     )
     known = decisions.recall(key) if check == "cached" else None
     if known is not None:
+        opened.trust(unchanged(opened, known.files))
         choice = _same(choices, known.candidates[known.chosen])
-        if choice is not None:
-            return _clip(opened, known, open_towers(opened, choice, names, settings), cached=True, note="")
+        opened_towers = choice and _opened_again(opened, choice, names, settings)
+        if opened_towers:
+            return _clip(opened, known, opened_towers, cached=True, note="")
     found, chosen_towers = _compete(opened, choices, refused, names, settings)
     note = decisions.store(key, found)
     return _clip(opened, found, chosen_towers, cached=False, note=note)
@@ -82,6 +88,16 @@ def _tower_names(towers: Sequence[TowerName]) -> tuple[TowerName, ...]:
     if not names or len(names) != len(towers):
         raise InputError(f"towers must be 'image', 'text' or both, each once; got {tuple(towers)!r}")
     return names
+
+
+def _opened_again(
+    bundle: Bundle, choice: Choice, names: tuple[TowerName, ...], settings: SessionSettings
+) -> dict[TowerName, DeviceTower] | None:
+    """Open what was accepted at an earlier load; None when it no longer opens, so that all are judged again."""
+    try:
+        return open_towers(bundle, choice, names, settings)
+    except ExecutionError:
+        return None
 
 
 def _compete(
@@ -101,6 +117,7 @@ def _compete(
             milliseconds, checks = judge(bundle, choice, towers, timed=len(choices) > 1)
         except BundleError:
             # Damage is not this candidate's fault: no other variant of the same file can be trusted either.
+            _close(towers)
             _close(best[2] if best else {})
             raise
         except EdgekitError as error:
@@ -116,7 +133,9 @@ def _compete(
             _close(towers)
     if best is None:
         raise RuntimeUnavailableError(nothing_works(bundle, judged + refused))
-    return Decision((*judged, *refused), best[1]), best[2]
+    if "text" in names:
+        bundle.read(bundle.manifest.text.tokenizer)  # so that its state is stored with the towers'
+    return Decision((*judged, *refused), best[1], states(bundle)), best[2]
 
 
 def _clip(bundle: Bundle, decision: Decision, towers: dict[TowerName, DeviceTower], *, cached: bool, note: str) -> Clip:

@@ -14,6 +14,7 @@ from edgekit.errors import BundleError
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
     from pathlib import Path
 
     from edgekit.bundle.manifest import FileRecord
@@ -68,15 +69,26 @@ class Bundle:
         view = self._members.view(path)
         with self._lock:
             checked = path in self._checked
+        if len(view) != record.size:
+            raise BundleError(f"{self.where}: {path}: has {len(view)} bytes, the manifest says {record.size}")
         if not checked:
-            if len(view) != record.size:
-                raise BundleError(f"{self.where}: {path}: has {len(view)} bytes, the manifest says {record.size}")
             if sha256(view) != record.sha256:
                 raise BundleError(f"{self.where}: {path}: the SHA-256 is not the manifest's; the file is damaged")
             self._members.release(path)
             with self._lock:
                 self._checked.add(path)
         return view
+
+    @property
+    def checked(self) -> frozenset[str]:
+        """Members whose digest was found right, by this object or by whoever called `trust`."""
+        with self._lock:
+            return frozenset(self._checked)
+
+    def trust(self, paths: Iterable[str]) -> None:
+        """Take the digests of some members for right, because their files are those of an earlier check."""
+        with self._lock:
+            self._checked.update(path for path in paths if path in self._files)
 
     def location(self, path: str) -> tuple[Path, int] | None:
         """Return the file that holds a member's bytes and their offset in it; None when they are only in memory.
