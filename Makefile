@@ -17,15 +17,15 @@ test: lint types unit
 lint: $(TEST)/.ok
 	$(TEST)/bin/ruff check .
 	$(TEST)/bin/ruff format --check .
-	$(TEST)/bin/lint-imports
 	$(TEST)/bin/pydoclint edgekit runtimes converters benchmarks
 
-# The types are checked on the wheel, from a neutral folder, so that mypy sees what users get.
+# Types and import arrows are checked on the wheel, from a neutral folder: it is what users get.
 types: $(TEST)/.ok
 	rm -rf build $(CACHE)/typed && mkdir -p $(CACHE)/typed
 	$(TEST)/bin/python $(PIP) install --no-deps --no-compile --target $(CACHE)/typed .
 	rm -rf build
 	cd $(CACHE)/typed && $(CURDIR)/$(TEST)/bin/mypy --config-file $(CURDIR)/pyproject.toml -p edgekit
+	cd $(CACHE)/typed && $(CURDIR)/$(TEST)/bin/lint-imports --config $(CURDIR)/pyproject.toml --no-cache
 
 unit: $(TEST)/.ok
 	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)

@@ -66,6 +66,11 @@ class Result:
 def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manifest, dict[TowerName, int]]:
     """Move and write every member of the bundle under ``tree`` in the work folder.
 
+    Args:
+        folder: the work folder.
+        result: what the steps before found.
+        identity: what the user chose to call it.
+
     Returns:
         The manifest, complete but for ``files``, and each tower's size in bytes.
     """

@@ -35,7 +35,13 @@ TEXTS = (
 
 
 def photos(folder: Path | None) -> tuple[Path, ...]:
-    """Return the photos to check on: those packaged with edgekit, or every image file in `folder`.
+    """List the photos to check on.
+
+    Args:
+        folder: a folder of photos; None takes those packaged with edgekit.
+
+    Returns:
+        Its image files, in the order of their names.
 
     Raises:
         InputError: the folder is missing or holds fewer than two photos (centring needs two).

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit import errors
 from edgekit.errors import ConversionError, EdgekitError
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TAIL = 12
+# `python -m` would look for edgekit in the current folder first, which may be a checkout of it.
+_START = (
+    "import runpy, sys; sys.path[:] = [p for p in sys.path if p]; del sys.argv[0]; "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
 _STAGE, _ERROR = "stage", "error"
 
 
@@ -37,18 +42,21 @@ def run_child(module: str, folder: Path, arguments: tuple[str, ...], on_stage: C
         ConversionError: the child crashed or was killed; the message has its last lines.
     """
     log = folder / f"{module.rpartition('.')[2]}.log"
-    command = [sys.executable, "-m", module, str(folder), *arguments]
+    command = [sys.executable, "-c", _START, module, str(folder), *arguments]
     failure: tuple[str, str] | None = None
     with log.open("wb") as stderr:
         # A session of its own, so that Ctrl-C reaches this process first and the child is ended by it.
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True)
         try:
             for line in child.stdout or ():
                 message = _message(line)
                 if _STAGE in message:
                     on_stage(str(message[_STAGE]))
-                elif _ERROR in message:
+                elif isinstance(message.get(_ERROR), list) and len(message[_ERROR]) == 2:
                     failure = (str(message[_ERROR][0]), str(message[_ERROR][1]))
+                elif line.strip():
+                    stderr.write(line)
+                    stderr.flush()
             code = child.wait()
         finally:
             _end(child)
@@ -67,20 +75,31 @@ def report(step: Callable[[], None]) -> None:
     """Run `step` and send an error that is meant for the user to the parent; any other error is a crash."""
     try:
         step()
+        return
     except EdgekitError as error:
-        _send({_ERROR: [type(error).__name__, str(error)]})
+        failure = type(error).__name__, str(error)
     except OSError as error:
-        _send({_ERROR: ["ConversionError", f"{error.filename or 'work folder'}: {error.strerror or error}"]})
+        failure = "ConversionError", f"{error.filename or 'work folder'}: {reason(error)}"
     except MemoryError:
-        _send({_ERROR: ["ConversionError", "out of memory; convert on a machine with more"]})
+        failure = "ConversionError", "out of memory; convert on a machine with more"
+    _send({_ERROR: failure})
+    # Should the message get lost, the parent must still not take this for success.
+    sys.exit(1)
+
+
+def reason(error: OSError) -> str:
+    """Say why a file could not be read or written."""
+    # NumPy tells a full disk without the system's error number.
+    return error.strerror or f"could not be written whole, the disk is most likely full ({error})"
 
 
 def _send(message: dict[str, object]) -> None:
-    sys.__stdout__.write(json.dumps(message) + "\n")  # type: ignore[union-attr]
+    # On a line of its own, whatever a library printed before without ending its line.
+    sys.__stdout__.write(f"\n{json.dumps(message)}\n")  # type: ignore[union-attr]
     sys.__stdout__.flush()  # type: ignore[union-attr]
 
 
-def _message(line: str) -> dict[str, list[str] | str]:
+def _message(line: bytes) -> dict[str, Any]:
     try:
         message = json.loads(line)
     except ValueError:
@@ -93,7 +112,7 @@ def _error(kind: str, message: str) -> EdgekitError:
     return found(message) if issubclass(found, EdgekitError) else ConversionError(message)
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _end(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +17,9 @@ from edgekit.cli.progress import Stages
 from edgekit.converters.convert import ConvertOptions, Report, TowerReport
 from edgekit.converters.convert import convert as run
 from edgekit.converters.verdict import LIMITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PATH = click.Path(path_type=Path)
 
@@ -60,9 +67,26 @@ def convert(
       starter                        the small real model that comes with edgekit
     """  # noqa: D301  # \b tells click to keep the lines
     options = ConvertOptions(tokenizer, photos, weights, name, license_id, templates, pixel_limit)
-    with Stages(sys.stderr) as stages:
+    with _stopping_cleanly(), Stages(sys.stderr) as stages:
         report = run(source, output, options, stages.next)
     click.echo(json.dumps(to_plain(report), indent=2) if as_json else table(report))
+
+
+@contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """Let SIGTERM, and a terminal that is closed, end the children and remove the work folder as Ctrl-C does."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    # Only the main thread may set handlers; elsewhere the application has its own way to stop.
+    signals = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, leave) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def table(report: Report) -> str:

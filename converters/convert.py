@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import time
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from edgekit.bundle import schema
 from edgekit.bundle.manifest import Agreement
 from edgekit.bundle.writer import write_bundle
 from edgekit.converters import assembly, check_inputs, exchange, verdict
-from edgekit.converters.children import run_child
+from edgekit.converters.children import reason, run_child
 from edgekit.errors import ConversionError, InputError
 from edgekit.golden import TOWERS, TowerName
 from edgekit.locations import SUFFIX
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = "edgekit.converters"
 _FLOAT = "float32"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,13 @@ def convert(source: str, out: Path, options: ConvertOptions, on_stage: Callable[
             tokenizer = str(options.tokenizer.absolute()) if options.tokenizer else ""
             paths = tuple(str(path.absolute()) for path in photos)
             request = exchange.Request(source, tokenizer, paths, check_inputs.TEXTS)
-            write_bytes(folder / exchange.REQUEST, schema.dumps(request).encode())
+            write_bytes(folder / exchange.REQUEST, _utf8(schema.dumps(request)))
             run_child(f"{_PACKAGE}.export_worker", folder, (), on_stage)
             return _finish(source, out, options, folder, photos, on_stage, start)
     except OSError as error:
-        raise ConversionError(
-            f"{error.filename or out.parent}: {error.strerror}; a conversion needs about three times the model's size "
-            f"free in {out.parent}; nothing was written"
-        ) from error
+        full = error.errno in _NO_SPACE or not error.errno
+        hint = f"a conversion needs about three times the model's size free in {out.parent}; " if full else ""
+        raise ConversionError(f"{error.filename or out.parent}: {reason(error)}; {hint}nothing was written") from error
 
 
 def _finish(
@@ -139,6 +140,14 @@ def _finish(
     seconds = round(time.monotonic() - start, 1)
     variant = manifest.variants[0].id
     return Report(str(out), out.stat().st_size, variant, towers["image"], towers["text"], preprocessing, trim, seconds)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 30) : error.end + 10]
+        raise InputError(f"the source or a file has a name that is not UTF-8: {around!r}; rename it") from error
 
 
 def _check(out: Path, options: ConvertOptions) -> None:

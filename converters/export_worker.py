@@ -43,7 +43,14 @@ def main(folder: Path) -> None:
 
 
 def load_source(source: str, options: SourceOptions) -> SourceModel:
-    """Load ``KIND:SPEC`` with the source registered under KIND.
+    """Load a source with whatever is registered for its kind.
+
+    Args:
+        source: ``KIND:SPEC``.
+        options: what the user added.
+
+    Returns:
+        The model.
 
     Raises:
         InputError: there is no such kind of source.

@@ -85,7 +85,10 @@ class _TorchTower:
         return parity.run_torch(self.module, batch)
 
     def export(self, path: Path) -> None:
-        """Write the graph to `path` and its weights to ``<path name>.data``, then run the file and compare.
+        """Write the graph and its weights, then run the file and compare.
+
+        Args:
+            path: of the graph; the weights go to ``<path name>.data`` beside it.
 
         Raises:
             UnsupportedModelError: the architecture has no ONNX form at the contract's opset.

@@ -10,7 +10,9 @@ from edgekit.results import Candidate
 from edgekit.runtimes import registry
 
 if TYPE_CHECKING:
+    from edgekit.bundle.manifest import VariantRecord
     from edgekit.bundle.reader import Bundle
+    from edgekit.runtimes.protocol import Runtime
 
 _INSTALL = 'pip install "edgekit[onnx]"'
 
@@ -37,13 +39,8 @@ def list_choices(
     if not variants:
         known = ", ".join(v.id for v in bundle.manifest.variants)
         raise InputError(f"{bundle.where}: has no variant {variant!r}; it has {known}")
-    runtimes = [registry.get(name) for name in registry.names() if runtime in (None, name)]
-    if not runtimes:
-        raise RuntimeUnavailableError(
-            f"there is no runtime {runtime!r}; registered here: {', '.join(registry.names()) or 'none'}"
-        )
+    runtimes, refused = _runtimes(variants, runtime, device)
     choices: list[Choice] = []
-    refused: list[Candidate] = []
     for engine in runtimes:
         availability = engine.available()
         devices = engine.devices() if availability.ok else ()
@@ -61,6 +58,20 @@ def list_choices(
     if not choices:
         raise RuntimeUnavailableError(nothing_works(bundle, refused))
     return choices, refused
+
+
+def _runtimes(variants: list[VariantRecord], wanted: str | None, device: str) -> tuple[list[Runtime], list[Candidate]]:
+    if wanted is not None:
+        return [registry.get(wanted)], []
+    found: list[Runtime] = []
+    refused: list[Candidate] = []
+    for name in registry.names():
+        try:
+            found.append(registry.get(name))
+        except RuntimeUnavailableError as error:
+            # A broken third-party package is told, and stops nobody else.
+            refused += [Candidate(v.id, name, device, False, False, str(error), None, ()) for v in variants]
+    return found, refused
 
 
 def nothing_works(bundle: Bundle, refused: list[Candidate]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Clip:
         self._bundle = bundle
         self._towers = towers
         self._explanation = explanation
+        self._closed = False
         self._texts = TextEmbedder(bundle, towers["text"]) if "text" in towers else None
 
     @property
@@ -84,7 +85,7 @@ class Clip:
             InputError: `images` is a single photo instead of a list.
             ExecutionError: the image tower was not loaded, or the `Clip` is closed.
         """
-        if isinstance(images, str | bytes | os.PathLike) or hasattr(images, "convert"):
+        if isinstance(images, str | bytes | os.PathLike) or not _is_list(images):
             raise InputError("embed_images takes a list of photos; for one photo write embed_images([photo])")
         if isinstance(images, np.ndarray) and images.ndim != 4:
             raise InputError(f"embed_images takes a list of photos or an array (N, H, W, 3), got {images.shape}")
@@ -126,10 +127,15 @@ class Clip:
 
         Raises:
             TextError: no labels, or a template is malformed.
+            InputError: `labels` or `templates` is a single text instead of a list.
             ExecutionError: the text tower was not loaded, or the `Clip` is closed.
         """
-        if not isinstance(labels, str) and not len(labels):
+        if isinstance(labels, str | bytes) or not _is_list(labels):
+            raise InputError("expected a list of labels; for one label write [label]")
+        if not len(labels):
             raise TextError("the list of labels is empty; give at least one")
+        if isinstance(templates, str):
+            raise InputError("expected a list of templates; for one template write [template]")
         chosen = tuple(self.manifest.text.templates if templates is None else templates)
         return self._text_embedder().embed_labels(labels, chosen)
 
@@ -194,6 +200,7 @@ class Clip:
 
     def close(self) -> None:
         """Wait for running inferences and free the engines' memory; closing twice is harmless."""
+        self._closed = True
         for tower in self._towers.values():
             tower.close()
 
@@ -207,18 +214,26 @@ class Clip:
         return f"Clip({self._explanation.chosen}, {self.dimension} dimensions)"
 
     def _tower(self, name: TowerName) -> DeviceTower:
+        if self._closed:
+            raise ExecutionError(f"{self._bundle.where}: the Clip is closed; load the bundle again")
         tower = self._towers.get(name)
         if tower is None:
             raise ExecutionError(f"the {name} tower was not loaded; call edgekit.load without towers=")
         return tower
 
     def _text_embedder(self) -> TextEmbedder:
-        if self._texts is None:
-            raise ExecutionError("the text tower was not loaded; call edgekit.load without towers=")
-        return self._texts
+        self._tower("text")
+        return cast("TextEmbedder", self._texts)
+
+
+def _is_list(values: object) -> bool:
+    # Whatever has a length and can be indexed; a generator and a Pillow image cannot.
+    return hasattr(values, "__len__") and hasattr(values, "__getitem__") and not isinstance(values, dict)
 
 
 def _shown(image: ImageSource) -> str:
     if isinstance(image, str | os.PathLike):
         return os.fspath(image)
+    if isinstance(image, np.ndarray):
+        return "<array>"
     return "<bytes>" if isinstance(image, bytes) else f"<{type(image).__name__}>"

@@ -65,6 +65,10 @@ def recall(name: str) -> Decision | None:
 def store(name: str, decision: Decision) -> str:
     """Store a decision.
 
+    Args:
+        name: its key.
+        decision: what was found.
+
     Returns:
         An empty string, or why it could not be stored: a device may well have no writable disk.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from edgekit.bundle.manifest import Agreement, Tolerance
-from edgekit.errors import BundleError
+from edgekit.errors import BundleError, GoldenError
 from edgekit.fidelity import agreement
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TowerName = Literal["image", "text"]
 TOWERS: tuple[TowerName, ...] = ("image", "text")
+# float16 arithmetic in the last normalization leaves about 1e-3.
+LENGTH_LIMIT = 1e-2
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,14 @@ class GoldenCheck:
 
 
 def inputs(bundle: Bundle, tower: TowerName) -> npt.NDArray[np.generic]:
-    """Return the stored inputs of a tower: uint8 (n, H, W, 3) RGB pixels, or int32 (n, L) padded token ids.
+    """Read the stored inputs of a tower.
+
+    Args:
+        bundle: holds them.
+        tower: which tower.
+
+    Returns:
+        uint8 (n, H, W, 3) RGB pixels, or int32 (n, L) padded token ids.
 
     Raises:
         BundleError: a stored input is malformed.
@@ -57,11 +66,18 @@ def inputs(bundle: Bundle, tower: TowerName) -> npt.NDArray[np.generic]:
     manifest = bundle.manifest
     if tower == "image":
         return np.stack([_pixels(bundle, golden.pixels) for golden in manifest.golden.images])
-    return _token_ids(manifest, bundle.where)
+    return _token_ids(manifest)
 
 
 def reference(bundle: Bundle, tower: TowerName) -> npt.NDArray[np.float32]:
-    """Return the stored reference embeddings of a tower, (n, D) float32.
+    """Read the stored reference embeddings of a tower.
+
+    Args:
+        bundle: holds them.
+        tower: which tower.
+
+    Returns:
+        (n, D) float32, unit rows.
 
     Raises:
         BundleError: they are malformed.
@@ -89,9 +105,16 @@ def check(bundle: Bundle, name: TowerName, tower: DeviceTower, tolerance: Tolera
 
     Returns:
         The figures, passed or not.
+
+    Raises:
+        GoldenError: the rows have not length one.
     """
     batch = inputs(bundle, name)
     rows = np.concatenate([tower.embed(batch[i : i + 1]) for i in range(len(batch))])
+    # A cosine does not see a row's length, and everything after this counts on unit rows.
+    lengths = np.linalg.norm(rows, axis=1)
+    if np.abs(lengths - 1).max() > LENGTH_LIMIT:
+        raise GoldenError(f"{name} tower: rows have lengths {lengths.min():.3f} to {lengths.max():.3f}, not 1")
     return GoldenCheck(name, agreement(rows, reference(bundle, name)), tolerance)
 
 
@@ -104,11 +127,9 @@ def _pixels(bundle: Bundle, path: str) -> npt.NDArray[np.uint8]:
     return image
 
 
-def _token_ids(manifest: Manifest, where: str) -> npt.NDArray[np.int32]:
+def _token_ids(manifest: Manifest) -> npt.NDArray[np.int32]:
     spec = manifest.text
     ids = np.full((len(manifest.golden.texts), spec.context_length), spec.pad_id, np.int32)
     for row, golden in zip(ids, manifest.golden.texts, strict=True):
-        if len(golden.token_ids) > spec.context_length:
-            raise BundleError(f"{where}: manifest.json: golden text {golden.text!r} is longer than context_length")
         row[: len(golden.token_ids)] = golden.token_ids
     return ids

@@ -53,6 +53,15 @@ def open_towers(
 ) -> dict[TowerName, DeviceTower]:
     """Open the towers asked for, side by side, since digests and graph optimisation each use one core.
 
+    Args:
+        bundle: holds them.
+        choice: variant, runtime and device.
+        names: which towers.
+        settings: of the sessions.
+
+    Returns:
+        The towers by name.
+
     Raises:
         BundleError: a file is damaged.
         ExecutionError: the runtime refused a tower; those already open are closed.

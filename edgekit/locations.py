@@ -6,7 +6,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from edgekit.errors import BundleError
+from edgekit.errors import BundleError, InputError
 
 SUFFIX = ".edge"
 
@@ -36,9 +36,19 @@ def resolve(bundle: str | os.PathLike[str] | bytes) -> Path | bytes:
 
 
 def cache_dir() -> Path:
-    """Return ``$EDGEKIT_CACHE``, else ``$XDG_CACHE_HOME/edgekit``, else ``~/.cache/edgekit``; it may not exist yet."""
+    """Say where edgekit keeps what it learnt about this device.
+
+    Returns:
+        ``$EDGEKIT_CACHE``, else ``$XDG_CACHE_HOME/edgekit``, else ``~/.cache/edgekit``; it may not exist yet.
+
+    Raises:
+        InputError: none is set, and this user has no home folder, as in some containers.
+    """
     chosen = os.environ.get("EDGEKIT_CACHE")
     if chosen:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "edgekit"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "edgekit"
+    except RuntimeError as error:
+        raise InputError(f"no cache folder: {error}; set EDGEKIT_CACHE to a folder that can be written to") from error

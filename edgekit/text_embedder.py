@@ -37,7 +37,13 @@ class TextEmbedder:
         self._lock = threading.Lock()
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return (N, D) float32 unit rows in the order of `texts`.
+        """Embed texts, each distinct one once.
+
+        Args:
+            texts: any number.
+
+        Returns:
+            (N, D) float32 unit rows in the order of `texts`.
 
         Raises:
             InputError: `texts` is a single text.
@@ -76,7 +82,8 @@ class TextEmbedder:
     def _remember(self, rows: dict[str, npt.NDArray[np.float32]]) -> None:
         with self._lock:
             for text, row in rows.items():
-                self._rows[text] = row
+                # A copy of its own: a view would keep the whole batch that it was computed in.
+                self._rows[text] = row if row.base is None else row.copy()
                 self._rows.move_to_end(text)
             while len(self._rows) > self._capacity:
                 self._rows.popitem(last=False)

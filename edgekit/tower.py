@@ -27,17 +27,13 @@ class DeviceTower:
         """Check that the session's tensors are the manifest's; `name` is for messages."""
         self._session = session
         self._name = name
-        self._dimension = record.output.shape[1]
+        self._dimension = int(record.output.shape[1])
         self._input, self._output = record.input.name, record.output.name
-        inputs = {info.name: info for info in session.inputs}
-        if set(inputs) != {self._input} or self._output not in {info.name for info in session.outputs}:
+        problem = _problem(session, record)
+        if problem:
             session.close()
-            raise ExecutionError(f"{name}: the graph's inputs or outputs are not those that the manifest states")
-        info = inputs[self._input]
-        if info.dtype != record.input.dtype:
-            session.close()
-            raise ExecutionError(f"{name}: {self._input} is {info.dtype}, the manifest says {record.input.dtype}")
-        self._static_batch = info.shape[0]
+            raise ExecutionError(f"{name}: {problem}; convert it again")
+        self._static_batch = session.inputs[0].shape[0]
 
     def embed(self, batch: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Return unit rows for a batch of any size.
@@ -55,7 +51,7 @@ class DeviceTower:
         if len(batch) == size or (self._static_batch is None and 0 < len(batch) <= size):
             return self._run(batch)
         parts = [self._run_padded(batch[start : start + size]) for start in range(0, len(batch), size)]
-        return np.concatenate(parts) if parts else np.empty((0, int(self._dimension)), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, self._dimension), np.float32)
 
     def placement(self) -> Placement:
         """Return which node runs where."""
@@ -74,9 +70,26 @@ class DeviceTower:
 
     def _run(self, batch: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         rows = self._session.run({self._input: batch})[self._output]
+        if rows.shape != (len(batch), self._dimension):
+            wanted = (len(batch), self._dimension)
+            raise ExecutionError(f"{self._name}: the embedding has shape {rows.shape}, the manifest says {wanted}")
         if not np.isfinite(rows).all():
             raise ExecutionError(f"{self._name}: the embedding holds NaN or infinity; run 'edgekit verify'")
         return cast("npt.NDArray[np.float32]", rows)
+
+
+def _problem(session: Session, record: TowerRecord) -> str:
+    """Say what differs between a session's tensors and the manifest's; empty when nothing does."""
+    for what, infos, spec in (("input", session.inputs, record.input), ("output", session.outputs, record.output)):
+        info = next((info for info in infos if info.name == spec.name), None)
+        if info is None or (what == "input" and len(infos) != 1):
+            found = ", ".join(info.name for info in infos)
+            return f"the graph's {what}s are {found}, the manifest says {spec.name}"
+        if info.dtype != spec.dtype:
+            return f"{spec.name} is {info.dtype}, the manifest says {spec.dtype}"
+    if record.output.dtype != "float32" or len(session.inputs[0].shape) != len(record.input.shape):
+        return f"{record.output.name} is not float32, or {record.input.name} has another number of dimensions"
+    return ""
 
 
 def open_tower(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from edgekit.atomic import atomic_file
+from edgekit.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,11 +33,18 @@ class VectorWriter:
     """Collects rows on disk beside the output and writes the archive at the end; nothing is left on an error."""
 
     def __init__(self, path: Path, dimension: int, space: str) -> None:
-        """Prepare to write `path`; rows will have `dimension` floats and belong to `space`."""
+        """Prepare to write.
+
+        Args:
+            path: the archive.
+            dimension: length D of a row.
+            space: id of the embedding space.
+
+        Raises:
+            InputError: nothing can be written into the path's folder.
+        """
         self._path, self._dimension, self._space = path, dimension, space
-        self._rows: BinaryIO = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # closed by __exit__
-        self._names: BinaryIO = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115
-        self._kinds: BinaryIO = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115
+        self._rows, self._names, self._kinds = (_beside(path) for _ in range(3))
         self._width = 1
         self.count = 0
 
@@ -71,6 +79,13 @@ class VectorWriter:
         while length := self._names.read(4):
             name = self._names.read(int.from_bytes(length, "little")).decode("utf-8", "surrogateescape")
             yield np.array(name, f"<U{self._width}").tobytes()
+
+
+def _beside(path: Path) -> BinaryIO:
+    try:
+        return tempfile.TemporaryFile(dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write into {path.parent}: {error.strerror}") from error
 
 
 def _add(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...], data: Iterator[bytes]) -> None:

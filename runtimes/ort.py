@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
-from edgekit.runtimes import onnx_external, ort_placement
+from edgekit.runtimes import ort_external, ort_placement
 from edgekit.runtimes.ort_placement import device_of
 from edgekit.runtimes.ort_session import OrtSession
-from edgekit.runtimes.protocol import Artifact, Availability, Blob, SessionSettings
+from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ class OnnxRuntime:
     def available(self) -> Availability:
         """Say whether onnxruntime can be imported."""
         try:
-            return Availability(ok=True, version=str(_module().__version__), reason="")
+            return Availability(ok=True, version=_version(_module()), reason="")
         except MissingDependencyError as error:
             return Availability(ok=False, version="", reason=str(error))
 
@@ -89,24 +90,35 @@ class _Opening:
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
-        model = _with_external_data(options, self._artifact)
         providers = [p for p in ort.get_available_providers() if device_of(p) == self._device]
         if self._settings.allow_cpu and self._device != "cpu":
             providers.append("CPUExecutionProvider")
-        try:
-            return ort.InferenceSession(model, options, providers=providers)
-        except Exception as error:
-            # onnxruntime's exceptions have no common base; without CPU fallback a refused node ends up here too.
-            kind = PlacementError if "fallback to CPU EP has been explicitly disabled" in str(error) else ExecutionError
-            raise kind(f"{name}: onnxruntime on {self._device} refused the model: {_last_line(error)}") from error
+        with ExitStack() as scratch:
+            model = ort_external.attach(options, self._artifact, scratch)
+            try:
+                # Otherwise a provider that fails later is replaced by the CPU without a word.
+                return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+            except Exception as error:
+                # onnxruntime's exceptions have no common base; without CPU fallback a refused node ends up here too.
+                refused = "fallback to CPU EP has been explicitly disabled" in str(error)
+                kind = PlacementError if refused else ExecutionError
+                raise kind(f"{name}: onnxruntime on {self._device} refused the model: {_last_line(error)}") from error
 
 
 def _module() -> Any:
     try:
         import onnxruntime
-    except ImportError as error:
+    # A damaged or mismatched build fails with more than ImportError, and one broken engine must not stop the others.
+    except Exception as error:
         raise MissingDependencyError(f"onnxruntime cannot be imported ({error}); {INSTALL}") from error
+    # A package that was removed by hand leaves a folder without code, which can still be imported.
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise MissingDependencyError(f"onnxruntime is not completely installed; {INSTALL}")
     return onnxruntime
+
+
+def _version(module: Any) -> str:
+    return str(getattr(module, "__version__", "unknown"))
 
 
 def _options(ort: Any, settings: SessionSettings, device: str) -> Any:
@@ -121,48 +133,6 @@ def _options(ort: Any, settings: SessionSettings, device: str) -> Any:
     if device != "cpu" and not settings.allow_cpu:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return options
-
-
-def _with_external_data(options: Any, artifact: Artifact) -> bytes:
-    """Tell onnxruntime where the external data lies, without copying it; returns the model to open."""
-    model = bytes(artifact.model.view)
-    used: set[str] = set()
-    for reference in onnx_external.references(model, artifact.name):
-        blob = artifact.sidecars.get(reference.location)
-        if blob is None:
-            raise ExecutionError(
-                f"{artifact.name}: the model points at {reference.location!r}, which is not one of its files; "
-                "it is not safe to open"
-            )
-        end = len(blob.view) if reference.length is None else reference.offset + reference.length
-        if not 0 <= reference.offset <= end <= len(blob.view):
-            raise ExecutionError(f"{artifact.name}: a tensor lies outside {reference.location}; convert it again")
-        used.add(reference.location)
-    blobs = {name: artifact.sidecars[name] for name in sorted(used)}
-    folders = {blob.path.parent for blob in blobs.values() if blob.path is not None}
-    if not blobs:
-        return model
-    if len(folders) != 1 or any(blob.path is None for blob in blobs.values()):
-        if not hasattr(options, "add_external_initializers_from_files_in_memory"):
-            raise ExecutionError(
-                f"{artifact.name}: this onnxruntime cannot open weights that are only in memory; save the bundle and "
-                "load it by its path, or use onnxruntime 1.24 or newer"
-            )
-        views = list(blobs.values())
-        options.add_external_initializers_from_files_in_memory(
-            list(blobs), [blob.view for blob in views], [len(blob.view) for blob in views]
-        )
-        return model
-    # By path onnxruntime reads each tensor straight from the file, which halves the peak memory.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folders.pop()))
-    return onnx_external.rewrite(model, artifact.name, lambda reference: _relocated(reference, blobs))
-
-
-def _relocated(reference: onnx_external.External, blobs: dict[str, Blob]) -> onnx_external.External:
-    blob = blobs[reference.location]
-    length = len(blob.view) - reference.offset if reference.length is None else reference.length
-    name = blob.path.name if blob.path is not None else reference.location
-    return onnx_external.External(name, blob.offset + reference.offset, length)
 
 
 def _last_line(error: Exception) -> str:

@@ -70,8 +70,9 @@ class OrtSession:
     def close(self) -> None:
         """Wait for running inferences and free the engine's memory; closing twice is harmless."""
         with self._idle:
-            self._idle.wait_for(lambda: self._running == 0)
+            # First, so that callers who never pause cannot keep the session open for ever.
             self._raw = None
+            self._idle.wait_for(lambda: self._running == 0)
 
     def _check(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> None:
         wanted = {info.name for info in self._inputs}
@@ -79,8 +80,10 @@ class OrtSession:
             raise ExecutionError(f"{self._name}: the inputs are {sorted(wanted)}, got {sorted(inputs)}")
         for info in self._inputs:
             array = inputs[info.name]
-            if array.dtype.name != info.dtype:
-                raise ExecutionError(f"{self._name}: {info.name} must be {info.dtype}, got {array.dtype.name}")
+            found = getattr(array, "dtype", type(array).__name__)
+            # Compared with the byte order: onnxruntime would read the other one as if it were this machine's.
+            if found != info.dtype:
+                raise ExecutionError(f"{self._name}: {info.name} must be {info.dtype}, got {found}")
             fits = len(array.shape) == len(info.shape) and all(
                 wanted is None or wanted == actual for wanted, actual in zip(info.shape, array.shape, strict=True)
             )

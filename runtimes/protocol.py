@@ -119,7 +119,13 @@ class Session(Protocol):
         """The outputs, in the graph's order."""
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
-        """Run one inference; returns every output by name, owned by the caller.
+        """Run one inference.
+
+        Args:
+            inputs: every input by name, with the dtype and shape that `inputs` states.
+
+        Returns:
+            Every output by name, owned by the caller.
 
         Raises:
             ExecutionError: the session is closed, an input is missing, unknown or of the wrong dtype or shape, or
@@ -152,6 +158,14 @@ class Runtime(Protocol):
 
     def open(self, artifact: Artifact, device: str, settings: SessionSettings) -> Session:
         """Open an artifact on a device.
+
+        Args:
+            artifact: of one of `formats`.
+            device: one of `devices()`.
+            settings: how to use the machine.
+
+        Returns:
+            A session, every node on `device` unless ``settings.allow_cpu``.
 
         Raises:
             ExecutionError: the engine refused the artifact.

@@ -28,8 +28,14 @@ def get(name: str) -> Runtime:
         The runtime; its engine may still be absent, see `Runtime.available`.
 
     Raises:
-        RuntimeUnavailableError: no such runtime is registered.
+        RuntimeUnavailableError: no such runtime is registered, or the package that registers it is broken.
     """
     for entry in entry_points(group=GROUP, name=name):
-        return cast("Runtime", entry.load()())
+        try:
+            return cast("Runtime", entry.load()())
+        # Whatever a third party's module raises must not take the other runtimes down.
+        except Exception as error:
+            raise RuntimeUnavailableError(
+                f"the runtime {name!r} ({entry.value}) cannot be loaded: {error}; reinstall or remove its package"
+            ) from error
     raise RuntimeUnavailableError(f"there is no runtime {name!r}; registered here: {', '.join(names()) or 'none'}")

@@ -40,6 +40,9 @@ def cold_starts(material: Material) -> dict[str, dict[str, object]]:
 
     The bare session is onnxruntime alone on the peer's float graph: no digests, no preprocessing, no checks.
 
+    Args:
+        material: the bundle, the peer's folder and the photos.
+
     Returns:
         Per contender, median seconds, median peak MiB, and both as ratios over the bare session.
     """

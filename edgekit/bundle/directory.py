@@ -44,6 +44,11 @@ def members(data: memoryview, where: str) -> dict[str, Member]:
 def check_crc(data: memoryview, member: Member, where: str) -> None:
     """Check the CRC-32 of one member's data.
 
+    Args:
+        data: the whole file.
+        member: which member.
+        where: the file's name, for messages.
+
     Raises:
         BundleError: the data was altered.
     """

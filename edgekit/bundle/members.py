@@ -124,7 +124,13 @@ def open_members(source: str | os.PathLike[str] | bytes) -> Members:
 
 
 def mapped(path: Path) -> memoryview:
-    """Return a file's bytes as a map of it.
+    """Map a file.
+
+    Args:
+        path: an ordinary file.
+
+    Returns:
+        Its bytes, read when they are used.
 
     Raises:
         BundleError: it does not exist, cannot be read, or is no ordinary file.

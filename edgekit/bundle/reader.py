@@ -91,7 +91,13 @@ class Bundle:
             self._checked.update(path for path in paths if path in self._files)
 
     def location(self, path: str) -> tuple[Path, int] | None:
-        """Return the file that holds a member's bytes and their offset in it; None when they are only in memory.
+        """Say where a member's bytes lie on disk.
+
+        Args:
+            path: a member named by the manifest.
+
+        Returns:
+            The file and the offset in it where they start; None when they are only in memory.
 
         Raises:
             BundleError: there is no such member.

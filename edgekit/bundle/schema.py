@@ -14,7 +14,13 @@ T = TypeVar("T")
 
 
 def dumps(record: object) -> str:
-    """Return `record` as indented JSON with a final newline; the same record always gives the same text.
+    """Write a record as JSON; the same record always gives the same text.
+
+    Args:
+        record: a dataclass of plain values, dataclasses, dictionaries and tuples.
+
+    Returns:
+        Indented JSON with a final newline.
 
     Raises:
         BundleError: a value is not finite, or of a type that JSON does not know.
@@ -55,6 +61,13 @@ def loads(cls: type[T], text: str | bytes, where: str) -> T:
 
 def parse(text: str | bytes, where: str) -> Any:
     """Parse JSON whose objects name no field twice.
+
+    Args:
+        text: UTF-8 JSON.
+        where: name of the document, for messages.
+
+    Returns:
+        The value, as the standard library gives it.
 
     Raises:
         BundleError: not JSON.

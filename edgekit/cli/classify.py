@@ -45,6 +45,6 @@ def classify(
         results = clip.classify_many(list(images), wanted, templates=templates or None, top=top)
     if as_json:
         plain = [{"image": r.image, "labels": [{"label": x.label, "score": x.score} for x in r]} for r in results]
-        click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(plain, indent=2))
     else:
         click.echo("\n".join(str(result) for result in results))

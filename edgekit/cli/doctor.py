@@ -16,12 +16,13 @@ from edgekit import __version__
 from edgekit.bundle.schema import to_plain
 from edgekit.cli.main import FAILED
 from edgekit.cli.options import json_option
+from edgekit.errors import InputError, RuntimeUnavailableError
 from edgekit.locations import cache_dir
 from edgekit.runtimes import registry
 
 # Instruction-set flags that decide which int8 kernels run: without one of them u8 x s8 products may saturate.
 _DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve2"})
-_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "tokenizers", "ftfy", "click")
+_PACKAGES = ("numpy", "pillow", "tokenizers", "ftfy", "click")
 # What each extra adds, by import name: enough to tell whether it is installed without importing it.
 _EXTRAS = {"convert": ("torch", "open_clip", "transformers", "onnx"), "starter": ("efficientnet_lite_pytorch",)}
 
@@ -50,7 +51,8 @@ class Diagnosis:
         runtimes: every registered runtime.
         packages: version of each package that the core needs; empty when absent.
         extras: per extra, the modules that are missing.
-        cache: folder for decisions, and whether it can be written to.
+        cache: folder for decisions, or why there is none.
+        cache_writable: whether it can be written to.
     """
 
     edgekit: str
@@ -86,23 +88,18 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 def diagnose() -> Diagnosis:
     """Look at the machine; opens no model."""
-    runtimes = []
-    for name in registry.names():
-        runtime = registry.get(name)
-        state = runtime.available()
-        runtimes.append(RuntimeState(name, state.ok, state.version, runtime.devices(), state.reason))
-    cache = cache_dir()
+    cache, writable = _cache()
     return Diagnosis(
         edgekit=__version__,
         python=platform.python_version(),
         machine=f"{platform.machine()} {platform.system()}",
         cores=os.cpu_count() or 1,
         dot_product=tuple(sorted(_DOT_PRODUCT & _flags())),
-        runtimes=tuple(runtimes),
+        runtimes=tuple(_runtime(name) for name in registry.names()),
         packages={name: _version(name) for name in _PACKAGES},
         extras={extra: tuple(m for m in modules if find_spec(m) is None) for extra, modules in _EXTRAS.items()},
-        cache=str(cache),
-        cache_writable=_writable(cache),
+        cache=cache,
+        cache_writable=writable,
     )
 
 
@@ -126,6 +123,23 @@ def report(found: Diagnosis) -> str:
     return "\n".join(lines)
 
 
+def _runtime(name: str) -> RuntimeState:
+    try:
+        runtime = registry.get(name)
+    except RuntimeUnavailableError as error:
+        return RuntimeState(name, False, "", (), str(error))
+    state = runtime.available()
+    return RuntimeState(name, state.ok, state.version, runtime.devices(), state.reason)
+
+
+def _cache() -> tuple[str, bool]:
+    try:
+        folder = cache_dir()
+    except InputError as error:
+        return str(error), False
+    return str(folder), _writable(folder)
+
+
 def _flags() -> set[str]:
     try:
         return set(Path("/proc/cpuinfo").read_text(errors="replace").split())
@@ -141,5 +155,6 @@ def _version(package: str) -> str:
 
 
 def _writable(folder: Path) -> bool:
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return os.access(existing, os.W_OK)
+    # os.path's exists, because pathlib's raises where a folder on the way may not be entered.
+    existing = next((path for path in (folder, *folder.parents) if os.path.exists(path)), None)  # noqa: PTH110
+    return existing is not None and existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

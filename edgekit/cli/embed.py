@@ -109,11 +109,15 @@ def _photos(paths: Iterable[Path]) -> Iterator[str]:
         if not path.is_dir():
             yield str(path)
             continue
-        for folder, folders, files in os.walk(path):
+        for folder, folders, files in os.walk(path, onerror=_unreadable):
             folders.sort()
             for name in sorted(files):
                 if Path(name).suffix.lower() in SUFFIXES:
                     yield str(Path(folder) / name)
+
+
+def _unreadable(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be searched: {error.strerror}") from error
 
 
 def _batches(names: Iterator[str]) -> Iterator[list[str]]:

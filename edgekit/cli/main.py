@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -34,11 +36,26 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that is meant for the user ends it with one message and an exit code."""
+        _print_any_name()
         try:
             return super().invoke(ctx)
         except EdgekitError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(WRONG_USE if isinstance(error, InputError) else FAILED)
+        except OSError as error:
+            # A reader that went away is click's business.
+            if error.errno == errno.EPIPE:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"Error: {where}{error.strerror or error}", err=True)
+            ctx.exit(FAILED)
+
+
+def _print_any_name() -> None:
+    """Let standard output carry file names that are not UTF-8, byte for byte as they came in."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

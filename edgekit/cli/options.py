@@ -41,7 +41,14 @@ def settings(threads: int) -> SessionSettings:
 
 
 def lines_of(path: Path, what: str) -> list[str]:
-    """Return the lines of a UTF-8 file that are not blank, without surrounding white space.
+    """Read a list of labels or texts.
+
+    Args:
+        path: a UTF-8 file.
+        what: what a line is, for messages.
+
+    Returns:
+        The lines that are not blank, without surrounding white space.
 
     Raises:
         InputError: the file cannot be read or is not UTF-8.

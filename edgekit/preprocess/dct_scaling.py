@@ -62,6 +62,10 @@ def dct_scale(image: Image.Image, size: tuple[int, int], spec: ImageSpec) -> int
 def request_scale(image: Image.Image, scale: int) -> Box:
     """Tell Pillow's JPEG decoder to decode at 1/`scale`.
 
+    Args:
+        image: a JPEG, with only its header read.
+        scale: 1, 2, 4 or 8.
+
     Returns:
         The region of the smaller image that the photo covers: a side that `scale` does not divide ends inside the last
         pixel, and a resize that took the whole pixel would shift the photo.

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import tiny_bundle as tiny
-from spy_runtime import SpyRuntime, install
 
 import edgekit
+import tiny_bundle as tiny
 from edgekit import decisions, locations
 from edgekit.bundle.manifest import Agreement, Tolerance
 from edgekit.golden import GoldenCheck
 from edgekit.results import Candidate
+from spy_runtime import SpyRuntime, install
 
 if TYPE_CHECKING:
     from edgekit.results import Explanation
@@ -105,9 +105,7 @@ def test_another_runtime_is_judged_again(tiny_bundle: Path, monkeypatch: pytest.
     assert not explained(tiny_bundle).cached
 
 
-def test_another_processor_is_judged_again(
-    tiny_bundle: Path, spy: SpyRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_processor_is_judged_again(tiny_bundle: Path, spy: SpyRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     explained(tiny_bundle)
     monkeypatch.setattr(decisions, "processor", lambda: "x86_64\nmodel name: Other")
     assert not explained(tiny_bundle).cached
@@ -160,7 +158,7 @@ def test_a_full_disk_is_noted(tiny_bundle: Path, spy: SpyRuntime, monkeypatch: p
 
 
 def test_a_decision_comes_back_as_it_was(tmp_path: Path) -> None:
-    refused = replace(CANDIDATE, accepted=False, reason="猫 \"😀\"\n", milliseconds=None)
+    refused = replace(CANDIDATE, accepted=False, reason='猫 "😀"\n', milliseconds=None)
     decision = decisions.Decision((refused, CANDIDATE), 1, {"a": "1:2"})
     assert decisions.store("name", decision) == ""
     assert decisions.recall("name") == decision
@@ -189,7 +187,8 @@ def test_keys_are_digests_of_everything() -> None:
 
 
 def test_a_processor_is_what_its_flags_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "processor\t: 0\nmodel name\t: Cortex\nflags\t\t: a b\ncpu MHz\t\t: {}\n\nprocessor\t: 1\nmodel name\t: Cortex\n"
+    core = "processor\t: 0\nmodel name\t: Cortex\nflags\t\t: a b\ncpu MHz\t\t: {}\n\n"
+    text = core + "processor\t: 1\nmodel name\t: Cortex\n"
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: text.format(1000))
     slow = decisions.processor()
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: text.format(2000))

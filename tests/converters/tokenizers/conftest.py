@@ -1,4 +1,3 @@
-
 """Tokenizers of every family, trained here and saved in their libraries' own formats: nothing is fetched."""
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from edgekit.converters.records import TextPipeline
 
 prepare()
+
 
 @pytest.fixture(scope="session")
 def texts() -> list[str]:

@@ -23,13 +23,13 @@ def _tokenizer(**changes: Any) -> str:
     """Words to ids, between [CLS] and [SEP]; `changes` replace parts of the JSON."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-    raw = Tokenizer(models.WordLevel(_WORDS, unk_token="[UNK]"))  # noqa: S106
+    raw = Tokenizer(models.WordLevel(_WORDS, unk_token="[UNK]"))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     raw.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     raw.enable_truncation(_LENGTH)
-    raw.enable_padding(length=_LENGTH, pad_id=0, pad_token="[PAD]")  # noqa: S106
+    raw.enable_padding(length=_LENGTH, pad_id=0, pad_token="[PAD]")
     return json.dumps({**json.loads(raw.to_str()), **changes})
 
 

@@ -1,4 +1,3 @@
-
 """Tiny random checkpoints in transformers' own on-disk format, with tokenizers trained here: nothing is fetched."""
 
 from __future__ import annotations

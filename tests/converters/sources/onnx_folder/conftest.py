@@ -1,4 +1,3 @@
-
 """Tiny towers exported in each layout, with the tokenizer that belongs to it: nothing is fetched."""
 
 from __future__ import annotations
