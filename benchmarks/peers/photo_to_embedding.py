@@ -2,7 +2,7 @@
 
 Run: ``make bench``, or ``python -m edgekit.benchmarks.peers.photo_to_embedding``. Needs edgekit[convert] and, for the
 peer, modern-onnx-clip. Every contender runs in a process of its own with its default threads (one per core for all),
-and takes its turn on the same photo in every round.
+and takes its turn on the same photo in every round, in an order drawn anew.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BASE = "edgekit_fast"
+# An engine's threads go on spinning after their work; the next contender must not pay for it, nor always the same one.
+PAUSE = 0.1
 
 
 class Contender:
@@ -66,14 +69,16 @@ class Contender:
 def compare(material: Material, description: Path, rounds: int) -> dict[str, dict[str, object]]:
     """Time every contender on every photo, interleaved; returns a table per photo size."""
     contenders = {name: Contender(name, description) for name in CONTENDERS}
+    order = np.random.default_rng(0)
     table: dict[str, dict[str, object]] = {}
     try:
         for size, photo in material.photos.items():
             times: dict[str, list[float]] = {name: [] for name in contenders}
             rows: dict[str, list[float]] = {}
             for turn in range(rounds + 2):
-                for name, contender in contenders.items():
-                    seconds, rows[name] = contender.embed(photo.absolute())
+                for name in order.permutation(list(contenders)).tolist():
+                    time.sleep(PAUSE)
+                    seconds, rows[name] = contenders[name].embed(photo.absolute())
                     if turn >= 2:  # the first two rounds warm up
                         times[name].append(seconds)
             table[size] = {
