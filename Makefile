@@ -3,7 +3,7 @@ PYTHON ?= python3
 DEMO := .venv/demo
 TEST := .venv/test
 CACHE := .cache
-PIP := -m pip --disable-pip-version-check --quiet
+PIP := -m pip --disable-pip-version-check -qq
 SOURCES := $(shell git ls-files edgekit runtimes converters benchmarks samples '*.toml')
 export OMP_NUM_THREADS ?= 1
 

@@ -77,6 +77,8 @@ class FolderMembers:
     """Members of an unpacked bundle."""
 
     def __init__(self, folder: Path) -> None:
+        if not (folder / MANIFEST).is_file():
+            raise BundleError(f"{folder}: has no {MANIFEST}; this is not an edgekit bundle")
         self._folder = folder
         self._names = tuple(_walk(folder))
 

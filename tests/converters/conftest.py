@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-import skimage.data
 from PIL import Image
 
 TEXTS = (
@@ -33,8 +32,8 @@ class Parity:
 @pytest.fixture(scope="session")
 def photos():
     """Five real photos, upright RGB, of different sizes and aspect ratios."""
-    names = ("astronaut", "chelsea", "coffee", "rocket")
-    pictures = [Image.fromarray(getattr(skimage.data, name)()) for name in names]
+    folder = Path(__file__).parents[2] / "samples" / "photos"
+    pictures = [Image.open(folder / f"{name}.jpg").convert("RGB") for name in ("astronaut", "cat", "coffee", "rocket")]
     return [*pictures, pictures[0].crop((50, 100, 250, 400))]
 
 

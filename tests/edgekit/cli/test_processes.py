@@ -173,7 +173,12 @@ def test_a_conversion_that_is_stopped_leaves_nothing(
     monkeypatch.setenv(tiny_source.MARKER, str(marker))
     out.write_bytes(b"old")
     parent = subprocess.Popen(
-        [*COMMAND, "convert", "tiny:hang", "-o", out], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, "convert", "tiny:hang", "-o", out],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A test run in the background has them ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     for _ in range(600):
         if marker.exists() and marker.read_text():

@@ -1,6 +1,6 @@
 """Make the sample photos from those that scikit-image and scikit-learn carry in their wheels.
 
-Run from anywhere, with both packages and Pillow installed: ``python samples/photos/make.py [FOLDER]``. LICENSES.md
+Run from anywhere, with both packages and Pillow installed: ``python docs/make_photos.py [FOLDER]``. LICENSES.md
 names the author and licence of each. The bytes may differ between releases of libjpeg; the photos do not.
 """
 
@@ -50,8 +50,8 @@ def make(source: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Make every photo in the folder given, or beside this script."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    """Make every photo in the folder given, or in samples/photos."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "samples" / "photos"
     folder.mkdir(parents=True, exist_ok=True)
     for name, package, path in PHOTOS:
         make(original(package, path), folder / f"{name}.jpg")
