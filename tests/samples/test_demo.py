@@ -25,7 +25,9 @@ def test_demo_is_right_and_draws(tmp_path: Path) -> None:
 
 
 def test_demo_needs_no_torch(tmp_path: Path) -> None:
-    blocked = "import sys; sys.modules['torch'] = None; import runpy; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    blocked = (
+        "import sys; sys.modules['torch'] = None; import runpy; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    )
     script = str(ROOT / "samples" / "demo.py")
     result = subprocess.run(
         [sys.executable, "-c", blocked, script], capture_output=True, text=True, check=False, cwd=tmp_path
