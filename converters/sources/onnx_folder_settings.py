@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgekit.converters.json_files import read_object
 from edgekit.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -52,27 +52,6 @@ class Preprocessing:
     reference: Callable[[Image.Image], npt.NDArray[np.uint8]]
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The object.
-
-    Raises:
-        InputError: the file is not JSON, or not an object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a JSON object was expected, found {type(content).__name__}")
-    return content
-
-
 def preprocessing(parts: Parts) -> Preprocessing:
     """Read the image preprocessing in the folder's own dialect.
 
@@ -92,7 +71,7 @@ def preprocessing(parts: Parts) -> Preprocessing:
     from edgekit.converters.torch_compat import prepare
 
     prepare()
-    fields = read_json(parts.preprocess)
+    fields = read_object(parts.preprocess)
     if parts.layout.dialect == "onnx_clip":
         size = _number(fields, "image_size", parts.preprocess)
         fields = {"size": size, "mean": _CLIP_MEAN, "std": _CLIP_STD, "interpolation": "bicubic"}
@@ -117,7 +96,7 @@ def context_length(parts: Parts) -> int | None:
     Raises:
         InputError: the field that must state it is missing or no positive integer.
     """
-    config = read_json(parts.config)
+    config = read_object(parts.config)
     if parts.layout.dialect == "onnx_clip":
         return _number(config, "context_length", parts.config)
     if parts.layout.dialect == "open_clip":
@@ -141,7 +120,7 @@ def cleaning(parts: Parts) -> Cleaning:
     """
     if parts.layout.dialect == "transformers":
         return "none"
-    arguments = _text_config(read_json(parts.config)).get("tokenizer_kwargs") or {}
+    arguments = _text_config(read_object(parts.config)).get("tokenizer_kwargs") or {}
     name = arguments.get("clean", "whitespace")
     if name not in _CLEANINGS:
         raise UnsupportedModelError(f"{parts.config}: text_cfg.tokenizer_kwargs.clean={name!r} is not supported")
@@ -166,7 +145,7 @@ def logits(parts: Parts) -> Logits:
     Raises:
         InputError: the model was trained with a sigmoid loss, whose scores mean nothing without the trained bias.
     """
-    config = read_json(parts.config)
+    config = read_object(parts.config)
     stored = _stored_terms(parts.folder / "model.safetensors")
     if "logit_scale" in config:
         scale: float | None = _real(config, "logit_scale", parts.config)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.converters.json_files import read_object
 from edgekit.errors import InputError
 
 _SCHEMAS = ("hf-hub:", "local-dir:")
@@ -92,7 +92,7 @@ def _registered(path: Path) -> tuple[str, dict[str, Any]]:
     from open_clip import add_model_config
 
     path = path.expanduser()
-    config = _read_json(path)
+    config = read_object(path)
     missing = [key for key in _CONFIG_KEYS if key not in config]
     if "model_cfg" in config:
         raise InputError(f"{path}: this is a checkpoint folder's configuration; give local-dir:{path.parent}")
@@ -105,25 +105,13 @@ def _registered(path: Path) -> tuple[str, dict[str, Any]]:
 def _folder_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError(f"local-dir:{folder}: no such folder")
-    config = _read_json(folder / "open_clip_config.json")
+    config = read_object(folder / "open_clip_config.json")
     model = config.get("model_cfg")
     if not isinstance(model, dict) or any(key not in model for key in _CONFIG_KEYS):
         raise InputError(f"{folder / 'open_clip_config.json'}: 'model_cfg' needs {', '.join(_CONFIG_KEYS)}")
     if not any(file.suffix in (".safetensors", ".bin", ".pth") for file in folder.iterdir()):
         raise InputError(f"local-dir:{folder}: no weights there (.safetensors, .bin or .pth)")
     return model
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such configuration file")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: a configuration is a JSON object")
-    return config
 
 
 def _tag_config(model: str, tag: str) -> dict[str, Any]:
