@@ -21,7 +21,7 @@ def test_an_object_is_read(tmp_path: Path) -> None:
     [
         (b"", "not readable as JSON"),
         (b"\xff\xfe{", "not readable as JSON"),
-        (b"[1]", "object was expected, found list"),
+        (b"[1]", "found list"),
     ],
 )
 def test_anything_else_names_the_file(tmp_path: Path, content: bytes, problem: str) -> None:

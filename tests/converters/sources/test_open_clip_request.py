@@ -9,6 +9,7 @@ import threading
 
 import pytest
 import transformers
+from huggingface_hub import constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -36,6 +37,7 @@ def prepared():
 @pytest.fixture
 def no_hub(monkeypatch):
     asked = []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # other tests, or the user, may have set it
     monkeypatch.setattr(open_clip_hub, "reachable", lambda url: bool(asked.append(url)))
     return asked
 
