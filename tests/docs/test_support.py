@@ -51,7 +51,8 @@ def test_readme_has_every_row_and_each_row_has_tests(row: dict[str, str]) -> Non
     pattern = re.compile(row["tests"].replace("/", "."))
     files = [str(p.relative_to(ROOT)).replace("/", ".") for p in (ROOT / "tests").rglob("test_*.py")]
     names = [f"{name}.{test}" for name, path in _sources(files) for test in re.findall(r"def (test_\w+)", path)]
-    assert any(pattern.search(name) for name in names)
+    # A contract suite's tests stand in a helper; there the file's own name is what the pattern names.
+    assert any(pattern.search(name) for name in [*names, *files])
 
 
 def _sources(files: list[str]) -> list[tuple[str, str]]:
