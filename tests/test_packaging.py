@@ -54,7 +54,7 @@ def members(wheel: Path) -> list[str]:
 def site(wheel: Path) -> Path:
     target = wheel.parent / "site"
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", "--target", target, wheel]
-    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    subprocess.run(command, capture_output=True, timeout=300, check=True)
     return target
 
 

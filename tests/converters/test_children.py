@@ -152,7 +152,7 @@ def alive(pid: int) -> bool:
 
 
 def gone(pid: int) -> bool:
-    for _ in range(200):
+    for _ in range(2000):
         if not alive(pid):
             return True
         time.sleep(0.05)
