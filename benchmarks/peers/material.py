@@ -80,12 +80,7 @@ def open_clip_model(weights: Path) -> torch.nn.Module:
     """Return open_clip's own model with the stored weights, in evaluation mode."""
     import torch
 
-    from edgekit.converters import torch_compat
-
-    torch_compat.prepare()
-    import open_clip
-
-    model: torch.nn.Module = open_clip.create_model(MODEL)
+    model = _create_model()
     model.load_state_dict(torch.load(weights, weights_only=True))
     return model.eval()
 
@@ -93,32 +88,34 @@ def open_clip_model(weights: Path) -> torch.nn.Module:
 def _save_weights(path: Path) -> None:
     import torch
 
+    torch.manual_seed(0)
+    torch.save(_create_model().state_dict(), path)
+
+
+def _create_model() -> torch.nn.Module:
     from edgekit.converters import torch_compat
 
     torch_compat.prepare()
     import open_clip
 
-    torch.manual_seed(0)
-    torch.save(open_clip.create_model(MODEL).state_dict(), path)
+    model: torch.nn.Module = open_clip.create_model(MODEL)
+    return model
 
 
-class _Encoder:
-    """Built lazily: a module class needs torch, which must not be imported with this file."""
+def _encoder(model: torch.nn.Module, method: str) -> torch.nn.Module:
+    """Return a module whose forward is one of the model's methods."""
+    import torch
 
-    @staticmethod
-    def wrap(model: torch.nn.Module, method: str) -> torch.nn.Module:
-        import torch
+    class Encode(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
 
-        class Encode(torch.nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.model = model
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            encoded: torch.Tensor = getattr(self.model, method)(batch)
+            return encoded
 
-            def forward(self, batch: torch.Tensor) -> torch.Tensor:
-                encoded: torch.Tensor = getattr(self.model, method)(batch)
-                return encoded
-
-        return Encode().eval()
+    return Encode().eval()
 
 
 def _export_peer(folder: Path, weights: Path) -> None:
@@ -134,7 +131,7 @@ def _export_peer(folder: Path, weights: Path) -> None:
     }
     for name, (method, example, given) in inputs.items():
         torch.onnx.export(
-            _Encoder.wrap(model, method),
+            _encoder(model, method),
             (example,),
             str(folder / f"{name}.onnx"),
             input_names=[given],

@@ -72,7 +72,7 @@ def embed(
         load(bundle, variant=variant, runtime=runtime, device=device, settings=options, towers=towers) as clip,
         VectorWriter(output, clip.dimension, clip.space) as writer,
     ):
-        for names in _shown(_batches(_photos(paths)), sum(1 for _ in _photos(paths))):
+        for names in _shown(paths):
             _add_photos(clip, writer, names, strict, tally)
         for start in range(0, len(wanted), CHUNK):
             part = wanted[start : start + CHUNK]
@@ -125,10 +125,13 @@ def _batches(names: Iterator[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _shown(batches: Iterator[list[str]], total: int) -> Iterator[list[str]]:
+def _shown(paths: tuple[Path, ...]) -> Iterator[list[str]]:
+    """Yield batches of photos; only a terminal's progress bar needs their number, and a second walk to count them."""
+    batches = _batches(_photos(paths))
     if not sys.stderr.isatty():
         yield from batches
         return
+    total = sum(1 for _ in _photos(paths))
     with click.progressbar(length=total, label="photos", file=sys.stderr, show_pos=True) as bar:
         for batch in batches:
             yield batch
