@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -46,10 +47,12 @@ def test_an_interrupted_stage_ends_its_line() -> None:
         raise click.Abort
 
 
-def test_photos_are_counted_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = [["a"] * 16, ["b"] * 2]
+def test_photos_are_counted_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(18):
+        (tmp_path / f"{number:02}.png").touch()
     for tty in (True, False):
         stream = Terminal(tty)
         monkeypatch.setattr(sys, "stderr", stream)
-        assert list(embed_module._shown(iter(batches), 18)) == batches
+        batches = list(embed_module._shown((tmp_path,)))
+        assert [len(batch) for batch in batches] == [16, 2]
         assert ("18/18" in stream.text) == tty
