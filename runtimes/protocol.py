@@ -55,12 +55,14 @@ class SessionSettings:
         spinning: let idle threads wait actively, which saves latency and costs power.
         arena: keep freed memory for the next inference, which saves time and costs memory.
         allow_cpu: let the CPU take nodes that the device asked for refuses, instead of failing.
+        options: settings that only one engine has, as (name, value) pairs; an engine refuses names it does not know.
     """
 
     threads: int = 0
     spinning: bool = True
     arena: bool = True
     allow_cpu: bool = False
+    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,11 @@ class Runtime(Protocol):
         """Say whether the engine can be used here; never raises."""
 
     def devices(self) -> tuple[str, ...]:
-        """Return the devices it offers here, preferred first; empty when not available."""
+        """Return the devices it offers here, preferred first; empty when not available.
+
+        A name that ends in a colon, such as ``delegate:``, is a family: the user names a member, ``delegate:/path.so``,
+        and none competes unless named.
+        """
 
     def open(self, artifact: Artifact, device: str, settings: SessionSettings) -> Session:
         """Open an artifact on a device.

@@ -185,6 +185,56 @@ class TowerRecord:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A share of cases, such as a top-1 agreement.
+
+    Attributes:
+        value: in 0..1.
+        error: standard error of `value`, by the bootstrap over cases.
+        n: number of cases.
+    """
+
+    value: float
+    error: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Agreement of one direction of retrieval with the float reference.
+
+    Attributes:
+        top1: queries whose best match is the reference's.
+        top5: mean share of the reference's five best matches that are among the five best (of all, where there are
+            fewer than five).
+    """
+
+    top1: Share
+    top5: Share
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Agreement of a variant with the float reference on named data that took no part in choosing the variant.
+
+    Attributes:
+        data: name of the data.
+        digest: SHA-256 of the data, 64 lower-case hexadecimal digits.
+        image: of the image tower's embeddings.
+        text: of the text tower's embeddings.
+        image_to_text: for each image, ranking all texts.
+        text_to_image: for each text, ranking all images.
+    """
+
+    data: str
+    digest: str
+    image: Agreement
+    text: Agreement
+    image_to_text: Retrieval
+    text_to_image: Retrieval
+
+
+@dataclass(frozen=True)
 class VariantRecord:
     """One precision and format of both towers.
 
@@ -196,6 +246,9 @@ class VariantRecord:
         image: the image tower.
         text: the text tower.
         toolchain: name and version of each tool that made it.
+        quantization: path of the JSON member that says how each group of weights is stored and computed, for targets
+            that quantize again; empty for a float variant.
+        fidelity: agreement on data larger than the golden vectors; None where it was not measured.
     """
 
     id: str
@@ -205,6 +258,8 @@ class VariantRecord:
     image: TowerRecord
     text: TowerRecord
     toolchain: dict[str, str]
+    quantization: str = ""
+    fidelity: Fidelity | None = None
 
 
 @dataclass(frozen=True)

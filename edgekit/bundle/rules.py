@@ -134,6 +134,8 @@ def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield f"golden.images[{i}].photo", golden.photo
         yield f"golden.images[{i}].pixels", golden.pixels
     for i, variant in enumerate(manifest.variants):
+        if variant.quantization:
+            yield f"variants[{i}].quantization", variant.quantization
         for name, tower in (("image", variant.image), ("text", variant.text)):
             yield f"variants[{i}].{name}.artifact", tower.artifact
             for sidecar in tower.sidecars:

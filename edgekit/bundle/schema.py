@@ -1,11 +1,14 @@
-"""Strict JSON for frozen dataclasses: every field required, unknown fields refused, types checked, errors by path."""
+"""Strict JSON for frozen dataclasses: unknown fields refused, types checked, errors by path.
+
+A field is required unless its dataclass gives a default: such a field came later, and bundles made before lack it.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from edgekit.errors import BundleError
@@ -103,6 +106,9 @@ def _check_text(text: str) -> None:
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
     origin = get_origin(kind)
+    if origin in (Union, types.UnionType) and any(is_dataclass(arg) for arg in get_args(kind)):
+        # The only such union in use: a record or null.
+        return None if value is None else _convert(get_args(kind)[0], value, where)
     if is_dataclass(kind):
         return _convert_record(cast("type[Any]", kind), value, where)
     if origin is tuple:
@@ -152,10 +158,10 @@ def _convert_record(kind: type[Any], value: Any, where: str) -> Any:
     unknown = sorted(set(value) - set(names))
     if unknown:
         raise BundleError(f"{where}: unknown field {_shown(unknown[0])}; a newer edgekit may have written this bundle")
-    missing = [name for name in names if name not in value]
+    missing = [f.name for f in fields(kind) if f.name not in value and f.default is MISSING]
     if missing:
         raise BundleError(f"{where}: the field {missing[0]!r} is missing")
-    return kind(**{name: _convert(hints[name], value[name], f"{where}.{name}") for name in names})
+    return kind(**{name: _convert(hints[name], value[name], f"{where}.{name}") for name in names if name in value})
 
 
 def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

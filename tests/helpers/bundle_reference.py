@@ -68,7 +68,7 @@ def json_type(hint: Any) -> str:
     if origin is dict:
         return f"object of {json_type(args[1])}"
     if origin in (Union, types.UnionType):
-        return " or ".join(json_type(arg) for arg in args)
+        return " or ".join("null" if arg is type(None) else json_type(arg) for arg in args)
     return _JSON[hint]
 
 

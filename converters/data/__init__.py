@@ -1,0 +1,1 @@
+"""Fetch real image-text data from ordinary package registries."""

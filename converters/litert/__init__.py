@@ -1,0 +1,1 @@
+"""Compile a tower to a LiteRT file."""

@@ -1,0 +1,1 @@
+"""Evaluate a bundle on the user's own data: zero-shot classification and retrieval."""
