@@ -60,6 +60,7 @@ $(DEMO)/.ok: pyproject.toml
 $(TEST)/.ok: pyproject.toml .ci/tools
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python $(PIP) install --upgrade pip
-	$(TEST)/bin/python $(PIP) install "torch==2.13.0" -e ".[onnx,convert,starter,bench,dev,video]"
+	$(TEST)/bin/python $(PIP) install "torch==2.13.0" \
+	  -e ".[onnx,litert,convert,convert-litert,quantize,data,starter,bench,dev,video]"
 	sh .ci/tools
 	touch $@

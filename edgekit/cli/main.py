@@ -16,7 +16,16 @@ from edgekit.errors import EdgekitError, InputError
 
 GROUP = "edgekit.commands"
 FAILED, WRONG_USE = 1, 2
-_OWN = ("classify", "doctor", "embed", "inspect", "verify")
+# Each command's module, which holds a function of the module's name: `eval` would hide Python's own.
+_OWN = {
+    "classify": "classify",
+    "doctor": "doctor",
+    "embed": "embed",
+    "eval": "evaluate",
+    "inspect": "inspect",
+    "tune": "tune",
+    "verify": "verify",
+}
 
 
 class Commands(click.Group):
@@ -29,7 +38,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
         if cmd_name in _OWN:
-            return cast("click.Command", getattr(import_module(f"edgekit.cli.{cmd_name}"), cmd_name))
+            module = _OWN[cmd_name]
+            return cast("click.Command", getattr(import_module(f"edgekit.cli.{module}"), module))
         for entry in entry_points(group=GROUP, name=cmd_name):
             return cast("click.Command", entry.load())
         return None

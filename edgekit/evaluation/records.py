@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 Task = Literal["classification", "retrieval", "unlabelled"]
+TASKS: tuple[Task, ...] = ("classification", "retrieval", "unlabelled")
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,20 @@ class Item:
         path: the file that holds it: the image itself, or a tar shard.
         offset: where it begins, in bytes.
         size: length in bytes; None for the whole file.
+        sha256: of the encoded image, hexadecimal; empty where it was not computed yet.
     """
 
     name: str
     path: Path
     offset: int = 0
     size: int | None = None
+    sha256: str = ""
 
     def read(self) -> bytes:
-        """Return the encoded image.
+        """Read the encoded image.
+
+        Returns:
+            The bytes of a JPEG, PNG or another image file.
 
         Raises:
             OSError: the file cannot be read.
@@ -42,7 +48,8 @@ class Dataset:
 
     Attributes:
         name: for reports.
-        digest: SHA-256, hexadecimal, over the images' bytes, the texts and the targets, in order.
+        digest: SHA-256, hexadecimal, over the images' bytes, the texts and the targets, in order;
+            `edgekit.evaluation.assembly.digest_of` defines it.
         task: ``classification`` when each image has exactly one right text, a class name to be put into templates;
             ``retrieval`` when texts are captions and used as they are; ``unlabelled`` when there are no texts.
         items: the images.
