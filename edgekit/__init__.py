@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edgekit.results import Explanation as Explanation
     from edgekit.results import Label as Label
     from edgekit.runtimes.protocol import SessionSettings as SessionSettings
+    from edgekit.tuning.tune import Tuning as Tuning
+    from edgekit.tuning.tune import tune as tune
 
 __version__ = "0.1.0"
 
@@ -28,9 +30,21 @@ _HOMES = {
     "Explanation": "edgekit.results",
     "Label": "edgekit.results",
     "SessionSettings": "edgekit.runtimes.protocol",
+    "Tuning": "edgekit.tuning.tune",
     "load": "edgekit.loading",
+    "tune": "edgekit.tuning.tune",
 }
-__all__ = ["Classification", "Clip", "EdgekitError", "Explanation", "Label", "SessionSettings", "load"]
+__all__ = [
+    "Classification",
+    "Clip",
+    "EdgekitError",
+    "Explanation",
+    "Label",
+    "SessionSettings",
+    "Tuning",
+    "load",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgekit.bundle.reader import Bundle
     from edgekit.runtimes.protocol import Runtime
 
+FAMILY = ":"
 _INSTALL = 'pip install "edgekit[onnx]"'
 
 
@@ -26,10 +27,12 @@ def list_choices(
         bundle: opened.
         variant: id of the only variant wanted, or None.
         runtime: name of the only runtime wanted, or None.
-        device: the only device wanted, or ``auto``.
+        device: the only device wanted, or ``auto``; a member of a family, such as ``delegate:/path.so``, is one that
+            must be named to be tried.
 
     Returns:
-        Choices to open and judge, and candidates refused beforehand.
+        Choices to open and judge, the most promising first: variants whose fidelity was measured on named data, then
+        the manifest's order; and candidates refused beforehand.
 
     Raises:
         InputError: the bundle has no such variant.
@@ -49,15 +52,31 @@ def list_choices(
                 continue
             if not availability.ok:
                 refused.append(Choice(record, engine, "", device).candidate(availability.reason, ran=False))
-            elif device not in ("auto", *devices):
-                reason = f"{engine.name} offers no device {device!r} here, only {', '.join(devices)}"
-                refused.append(Choice(record, engine, availability.version, device).candidate(reason, ran=False))
-            else:
-                wanted = devices if device == "auto" else (device,)
+            elif wanted := _wanted(device, devices):
                 choices += [Choice(record, engine, availability.version, name) for name in wanted]
+            else:
+                reason = _no_device(engine.name, device, devices)
+                refused.append(Choice(record, engine, availability.version, device).candidate(reason, ran=False))
     if not choices:
         raise RuntimeUnavailableError(nothing_works(bundle, refused))
-    return choices, refused
+    order = {record.id: (record.fidelity is None, i) for i, record in enumerate(variants)}
+    return sorted(choices, key=lambda choice: order[choice.variant.id]), refused
+
+
+def _wanted(device: str, offered: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the devices to try; a family's members are too many to try, so none competes unless it is named."""
+    if device == "auto":
+        return tuple(name for name in offered if not name.endswith(FAMILY))
+    families = tuple(name for name in offered if name.endswith(FAMILY))
+    member = device.startswith(families) and device not in families
+    return (device,) if member or (device in offered and device not in families) else ()
+
+
+def _no_device(engine: str, device: str, offered: tuple[str, ...]) -> str:
+    shown = ", ".join(f"{name}PATH" if name.endswith(FAMILY) else name for name in offered) or "none"
+    if device == "auto":
+        return f"{engine} offers no device that competes by itself; name one: {shown}"
+    return f"{engine} offers no device {device!r} here, only {shown}"
 
 
 def _runtimes(variants: list[VariantRecord], wanted: str | None, device: str) -> tuple[list[Runtime], list[Candidate]]:

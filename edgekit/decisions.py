@@ -11,6 +11,7 @@ import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from edgekit import __version__, locations
 from edgekit.atomic import write_bytes
@@ -18,6 +19,7 @@ from edgekit.bundle import schema
 from edgekit.errors import InputError
 from edgekit.results import Candidate
 
+T = TypeVar("T")
 _CPU_FIELDS = ("model name", "flags", "Features", "CPU implementer", "CPU part", "isa", "uarch", "Hardware")
 
 
@@ -29,11 +31,13 @@ class Decision:
         candidates: every candidate as it was judged.
         chosen: index of the one to use.
         files: state of each file whose digest was right, see `edgekit.unchanged`.
+        cut: seconds after which the remaining candidates were not tried; 0 when all were.
     """
 
     candidates: tuple[Candidate, ...]
     chosen: int
     files: dict[str, str]
+    cut: float = 0.0
 
 
 def key(parts: dict[str, object]) -> str:
@@ -54,12 +58,8 @@ def processor() -> str:
 
 def recall(name: str) -> Decision | None:
     """Return the decision stored under `name`; None when there is none or it cannot be understood."""
-    try:
-        text = _path(name).read_bytes()
-        decision = schema.loads(Decision, text, name)
-    except (OSError, InputError):
-        return None
-    return decision if 0 <= decision.chosen < len(decision.candidates) else None
+    decision = recall_record(name, Decision)
+    return decision if decision is not None and 0 <= decision.chosen < len(decision.candidates) else None
 
 
 def store(name: str, decision: Decision) -> str:
@@ -72,13 +72,27 @@ def store(name: str, decision: Decision) -> str:
     Returns:
         An empty string, or why it could not be stored: a device may well have no writable disk.
     """
+    problem = store_record(name, decision)
+    return problem and f"the judgement could not be stored, so each load repeats it: {problem}"
+
+
+def recall_record(name: str, kind: type[T]) -> T | None:
+    """Return the record of a frozen dataclass stored under `name`; None when it is absent or not understood."""
+    try:
+        return schema.loads(kind, _path(name).read_bytes(), name)
+    except (OSError, InputError):
+        return None
+
+
+def store_record(name: str, record: object) -> str:
+    """Store a record under `name`; return an empty string, or why it could not be stored."""
     try:
         path = _path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         # A refusal may name a file whose name is not UTF-8.
-        write_bytes(path, schema.dumps(decision).encode("utf-8", "replace"))
+        write_bytes(path, schema.dumps(record).encode("utf-8", "replace"))
     except (OSError, InputError) as error:
-        return f"the judgement could not be stored, so each load repeats it: {error}"
+        return str(error)
     return ""
 
 

@@ -31,6 +31,10 @@ class UnsupportedModelError(ConversionError):
     """The architecture, file or setting is not supported; the message names it."""
 
 
+class FetchError(EdgekitError):
+    """A set of data could not be fetched, or what came is not what was expected; nothing of it was kept."""
+
+
 class MissingDependencyError(EdgekitError, ImportError):
     """An optional package is absent; the message names the extra that installs it."""
 

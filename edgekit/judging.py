@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgekit.golden import TowerName
     from edgekit.runtimes.protocol import Runtime, SessionSettings
 
+WRONG_NUMBERS = "wrong numbers on this device"
 _TIMED_RUNS = 3
 
 
@@ -106,7 +107,7 @@ def judge(
         except ExecutionError as error:
             raise GoldenError(str(error)) from error
         if not check.passed:
-            raise GoldenError(f"wrong numbers on this device: {check}")
+            raise GoldenError(f"{WRONG_NUMBERS}: {check}")
         checks.append(check)
     return (_milliseconds(bundle, towers) if timed else None), tuple(checks)
 

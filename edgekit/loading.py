@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Literal
 
 from edgekit import decisions, golden, locations
 from edgekit.bundle.reader import open_bundle
-from edgekit.choices import list_choices, nothing_works
+from edgekit.choices import list_choices
 from edgekit.clip import Clip
 from edgekit.decisions import Decision
-from edgekit.errors import BundleError, EdgekitError, ExecutionError, InputError, RuntimeUnavailableError
-from edgekit.judging import Choice, judge, open_towers
-from edgekit.results import Candidate, Explanation
+from edgekit.errors import ExecutionError, GoldenError, InputError
+from edgekit.judging import judge, open_towers
+from edgekit.results import Explanation
 from edgekit.runtimes.protocol import SessionSettings
+from edgekit.trials.compete import compete
+from edgekit.tuning import store
 from edgekit.unchanged import states, unchanged
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from edgekit.bundle.reader import Bundle
     from edgekit.golden import TowerName
+    from edgekit.judging import Choice
     from edgekit.tower import DeviceTower
 
 Check = Literal["cached", "always"]
@@ -35,8 +38,12 @@ def load(
     settings: SessionSettings | None = None,
     towers: Sequence[TowerName] = golden.TOWERS,
     check: Check = "cached",
+    budget: float = 30.0,
 ) -> Clip:
     """Load a bundle: digests checked, golden vectors checked on this device, the fastest variant that passes chosen.
+
+    What ``edgekit tune`` (or `edgekit.tune`) chose for this bundle on this device is used where it fits the arguments;
+    otherwise the candidates compete here, in this process.
 
     Args:
         bundle: name of a packaged bundle (``"starter"``), path of a ``.edge`` file or unpacked folder, or bytes.
@@ -44,10 +51,14 @@ def load(
         runtime: name of the runtime to use; any when None.
         device: device to run on, as the runtime calls it; ``auto`` lets every device compete. A device that is named
             must take the whole graph unless ``settings.allow_cpu``.
-        settings: threads, spinning, arena; see `SessionSettings` for the defaults.
+        settings: threads, spinning, arena, the engine's own options; None takes those that were tuned, else the
+            defaults of `SessionSettings`.
         towers: which towers to open; a gallery indexer that never embeds a text saves the text tower's memory.
         check: ``cached`` runs the golden check once per bundle, engine version and processor, and hashes files again
             only when they changed since; ``always`` does both each time.
+        budget: seconds that a first load may take to choose. When they are over, the fastest that was accepted so far
+            is taken, and `Clip.explain` lists what was not tried; with none accepted yet, the search goes on. A
+            candidate that was begun is not interrupted (``edgekit tune`` does that).
 
     Returns:
         A `Clip`; close it, or use it in a ``with`` block.
@@ -57,12 +68,17 @@ def load(
         InputError: there is no such variant, or an argument is wrong.
         RuntimeUnavailableError: nothing here opens the bundle and passes; the message lists every refusal.
     """
-    names = _tower_names(towers)
+    names = tower_names(towers)
     if check not in ("cached", "always"):
         raise InputError(f"check is {check!r}; give 'cached' or 'always'")
-    settings = settings or SessionSettings()
+    if not budget >= 0:
+        raise InputError(f"budget is {budget!r}; give the seconds that choosing may take, 0 or more")
     opened = open_bundle(locations.resolve(bundle))
     choices, refused = list_choices(opened, variant, runtime, device)
+    clip = _tuned(opened, choices, names, settings, check)
+    if clip is not None:
+        return clip
+    settings = settings or SessionSettings()
     key = decisions.key(
         {
             "bundle": opened.digest,
@@ -72,92 +88,87 @@ def load(
         }
     )
     known = decisions.recall(key) if check == "cached" else None
-    if known is not None:
-        opened.trust(unchanged(opened, known.files))
-        choice = _same(choices, known.candidates[known.chosen])
-        opened_towers = choice and _opened_again(opened, choice, names, settings)
+    if known is not None and not 0 < known.cut < budget:
+        choice = store.same(choices, known.candidates[known.chosen])
+        opened_towers = choice and _opened_again(opened, choice, names, settings, known)
         if opened_towers:
-            return _clip(opened, known, opened_towers, cached=True, note="")
-    found, chosen_towers = _compete(opened, choices, refused, names, settings)
-    note = decisions.store(key, found)
-    return _clip(opened, found, chosen_towers, cached=False, note=note)
+            return Clip(opened, opened_towers, _explanation(opened, known, cached=True))
+    found = compete(opened, choices, refused, names, settings, budget)
+    _touch(opened, names)
+    decision = Decision(found.candidates, found.chosen, states(opened), found.cut)
+    note = decisions.store(key, decision)
+    return Clip(opened, found.towers, _explanation(opened, decision, note=note))
 
 
-def _tower_names(towers: Sequence[TowerName]) -> tuple[TowerName, ...]:
+def tower_names(towers: Sequence[TowerName]) -> tuple[TowerName, ...]:
+    """Return the towers in their own order; an `InputError` when one is unknown or given twice, or there is none."""
     names = tuple(name for name in golden.TOWERS if name in towers)
     if not names or len(names) != len(towers):
         raise InputError(f"towers must be 'image', 'text' or both, each once; got {tuple(towers)!r}")
     return names
 
 
+def _tuned(
+    bundle: Bundle,
+    choices: list[Choice],
+    names: tuple[TowerName, ...],
+    settings: SessionSettings | None,
+    check: Check,
+) -> Clip | None:
+    """Open what ``edgekit tune`` chose; None when there is no such choice, or it does not fit or hold any more."""
+    tuned = store.recall(bundle, names)
+    choice = None if tuned is None else store.fitting(tuned, choices, settings)
+    if tuned is None or choice is None:
+        return None
+    known = tuned.decision if check == "cached" else None
+    towers = _opened_again(bundle, choice, names, tuned.settings, known)
+    if towers is None:
+        return None
+    if check == "always":
+        try:
+            judge(bundle, choice, towers, timed=False)
+        except GoldenError:
+            for tower in towers.values():
+                tower.close()
+            return None
+    return Clip(bundle, towers, _explanation(bundle, tuned.decision, cached=check == "cached", tuned=tuned.date))
+
+
 def _opened_again(
-    bundle: Bundle, choice: Choice, names: tuple[TowerName, ...], settings: SessionSettings
+    bundle: Bundle,
+    choice: Choice,
+    names: tuple[TowerName, ...],
+    settings: SessionSettings,
+    known: Decision | None,
 ) -> dict[TowerName, DeviceTower] | None:
-    """Open what was accepted at an earlier load; None when it no longer opens, so that all are judged again."""
+    """Open what was accepted before; None when it no longer opens, so that all are judged again."""
+    if known is not None:
+        bundle.trust(unchanged(bundle, known.files))
     try:
         return open_towers(bundle, choice, names, settings)
     except ExecutionError:
         return None
 
 
-def _compete(
-    bundle: Bundle,
-    choices: list[Choice],
-    refused: list[Candidate],
-    names: tuple[TowerName, ...],
-    settings: SessionSettings,
-) -> tuple[Decision, dict[TowerName, DeviceTower]]:
-    """Judge every choice; keep only the best one's towers open."""
-    judged: list[Candidate] = []
-    best: tuple[float, int, dict[TowerName, DeviceTower]] | None = None
-    for choice in choices:
-        towers: dict[TowerName, DeviceTower] = {}
-        try:
-            towers = open_towers(bundle, choice, names, settings)
-            milliseconds, checks = judge(bundle, choice, towers, timed=len(choices) > 1)
-        except BundleError:
-            # Damage is not this candidate's fault: no other variant of the same file can be trusted either.
-            _close(towers)
-            _close(best[2] if best else {})
-            raise
-        except EdgekitError as error:
-            _close(towers)
-            judged.append(choice.candidate(str(error)))
-            continue
-        judged.append(choice.candidate("", milliseconds, checks))
-        time = milliseconds or 0.0
-        if best is None or time < best[0]:
-            _close(best[2] if best else {})
-            best = time, len(judged) - 1, towers
-        else:
-            _close(towers)
-    if best is None:
-        raise RuntimeUnavailableError(nothing_works(bundle, judged + refused))
+def _touch(bundle: Bundle, names: tuple[TowerName, ...]) -> None:
     if "text" in names:
         bundle.read(bundle.manifest.text.tokenizer)  # so that its state is stored with the towers'
-    return Decision((*judged, *refused), best[1], states(bundle)), best[2]
 
 
-def _clip(bundle: Bundle, decision: Decision, towers: dict[TowerName, DeviceTower], *, cached: bool, note: str) -> Clip:
-    explanation = Explanation(
+def _explanation(
+    bundle: Bundle, decision: Decision, *, cached: bool = False, note: str = "", tuned: str = ""
+) -> Explanation:
+    untried = sum(candidate.untried for candidate in decision.candidates)
+    if untried:
+        advice = "give 'edgekit tune' more --minutes" if tuned else "run 'edgekit tune'"
+        late = f"{untried} of {len(decision.candidates)} candidates were not tried for lack of time; {advice}"
+        note = f"{late}; {note}" if note else late
+    return Explanation(
         bundle=f"{bundle.where} (sha256:{bundle.digest[:12]})",
         chosen=decision.candidates[decision.chosen],
         candidates=decision.candidates,
         cached=cached,
         note=note,
         placement={},
+        tuned=tuned,
     )
-    return Clip(bundle, towers, explanation)
-
-
-def _same(choices: list[Choice], candidate: Candidate) -> Choice | None:
-    wanted = (candidate.variant, candidate.runtime, candidate.device)
-    return next(
-        (c for c in choices if (c.variant.id, f"{c.runtime.name} {c.version}", c.device) == wanted),
-        None,
-    )
-
-
-def _close(towers: dict[TowerName, DeviceTower]) -> None:
-    for tower in towers.values():
-        tower.close()

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+UNTRIED = "not tried: "
+
+
 @dataclass(frozen=True)
 class Label:
     """A label and its score in 0..1 (a probability over the labels given, or of this label alone for sigmoid)."""
@@ -53,6 +56,26 @@ class Classification:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a candidate costs, measured by ``edgekit tune`` in a process of its own.
+
+    Attributes:
+        low: lower end of the interval around the median, in milliseconds; the median itself before the last rounds.
+        high: upper end.
+        towers: median milliseconds of each tower that was opened.
+        load: milliseconds to open the towers, engine already imported, digests already checked.
+        peak: largest resident memory of that process in megabytes (10^6 bytes), Python and the engine included; None
+            where the system does not tell.
+    """
+
+    low: float
+    high: float
+    towers: dict[str, float]
+    load: float
+    peak: float | None
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One variant on one runtime and device, as `load` judged it here.
 
@@ -65,6 +88,9 @@ class Candidate:
         reason: why it was refused; empty when accepted.
         milliseconds: median time of one photo and one text together, or None when it was not measured.
         checks: the golden checks it passed; empty when it was refused, the figure is in `reason` then.
+        threads: threads of one inference, where ``edgekit tune`` set them; else 0.
+        options: the engine's own settings, where ``edgekit tune`` set them.
+        cost: what ``edgekit tune`` measured beside; else None.
     """
 
     variant: str
@@ -75,11 +101,28 @@ class Candidate:
     reason: str
     milliseconds: float | None
     checks: tuple[GoldenCheck, ...]
+    threads: int = 0
+    options: tuple[tuple[str, str], ...] = ()
+    cost: Cost | None = None
+
+    @property
+    def untried(self) -> bool:
+        """True when there was no time to try it."""
+        return self.reason.startswith(UNTRIED)
+
+    @property
+    def setup(self) -> str:
+        """Device, threads and the engine's settings, for a person."""
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}" if self.threads else ""
+        settings = (f"{name}={value}" for name, value in self.options)
+        return ", ".join(part for part in (self.device, threads, *settings) if part)
 
     def __str__(self) -> str:
         time = "" if self.milliseconds is None else f"  {self.milliseconds:.1f} ms"
-        verdict = "ok" if self.accepted else f"refused: {self.reason}"
-        return f"{self.variant} on {self.runtime} ({self.device}){time}  {verdict}"
+        if self.cost is not None and self.cost.low < self.cost.high:
+            time += f" ({self.cost.low:.1f} to {self.cost.high:.1f})"
+        verdict = "ok" if self.accepted else self.reason if self.untried else f"refused: {self.reason}"
+        return f"{self.variant} on {self.runtime} ({self.setup}){time}  {verdict}"
 
 
 @dataclass(frozen=True)
@@ -93,6 +136,7 @@ class Explanation:
         cached: True when the judgement was made at an earlier load on this device.
         note: anything the user should know, such as why the judgement could not be stored; else empty.
         placement: per tower, number of graph nodes on each device.
+        tuned: the day on which ``edgekit tune`` made the choice, as ``2026-01-31`` (UTC); empty when a load made it.
     """
 
     bundle: str
@@ -101,9 +145,12 @@ class Explanation:
     cached: bool
     note: str
     placement: dict[str, dict[str, int]]
+    tuned: str = ""
 
     def __str__(self) -> str:
-        lines = [self.bundle, f"chosen: {self.chosen}" + ("  (judged at an earlier load)" if self.cached else "")]
+        origin = "  (judged at an earlier load)" if self.cached else ""
+        origin = f"  (edgekit tune, {self.tuned})" if self.tuned else origin
+        lines = [self.bundle, f"chosen: {self.chosen}{origin}"]
         lines += [f"  {check}" for check in self.chosen.checks]
         for tower, counts in self.placement.items():
             lines.append(f"  {tower} tower: " + ", ".join(f"{n} nodes on {device}" for device, n in counts.items()))

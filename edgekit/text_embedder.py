@@ -77,7 +77,9 @@ class TextEmbedder:
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
     def _compute(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        return self._tower.embed(self._encoder.encode_trimmed(texts))
+        # Cutting the padding is a setting of the bundle, but a static variant of it takes whole rows only.
+        trims = self._tower.static_length is None
+        return self._tower.embed(self._encoder.encode_trimmed(texts) if trims else self._encoder.encode(texts))
 
     def _remember(self, rows: dict[str, npt.NDArray[np.float32]]) -> None:
         with self._lock:

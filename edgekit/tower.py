@@ -34,6 +34,12 @@ class DeviceTower:
             session.close()
             raise ExecutionError(f"{name}: {problem}; convert it again")
         self._static_batch = session.inputs[0].shape[0]
+        self._static_length = session.inputs[0].shape[1] if len(session.inputs[0].shape) == 2 else None
+
+    @property
+    def static_length(self) -> int | None:
+        """The one number of token ids that a text tower takes; None where it may vary, and for an image tower."""
+        return self._static_length
 
     def embed(self, batch: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Return unit rows for a batch of any size.

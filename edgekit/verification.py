@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit import golden
 from edgekit.choices import list_choices
-from edgekit.errors import BundleError, EdgekitError
+from edgekit.errors import BundleError, EdgekitError, InputError
 from edgekit.judging import judge, open_towers
 from edgekit.preprocess import preprocess
 from edgekit.results import Candidate
@@ -72,7 +72,9 @@ def _candidates(bundle: Bundle, settings: SessionSettings) -> Iterator[Candidate
         try:
             towers = open_towers(bundle, choice, golden.TOWERS, settings)
         except EdgekitError as error:
-            yield choice.candidate(str(error))
+            # A setting that this engine does not know says nothing about the variant; damage does.
+            unknown = isinstance(error, InputError) and not isinstance(error, BundleError)
+            yield choice.candidate(str(error), ran=not unknown)
             continue
         try:
             milliseconds, checks = judge(bundle, choice, towers, timed=True)

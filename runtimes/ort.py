@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
-from edgekit.runtimes import ort_external, ort_placement
+from edgekit.runtimes import ort_external, ort_options, ort_placement
 from edgekit.runtimes.ort_placement import device_of
 from edgekit.runtimes.ort_session import OrtSession
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
@@ -53,7 +53,8 @@ class OnnxRuntime:
         Args:
             artifact: an ONNX model; its external data may only name the artifact's sidecars.
             device: one of `devices()`.
-            settings: threads, spinning and arena are applied as they are; nothing else is changed.
+            settings: threads, spinning and arena are applied as they are, `options` as `ort_options.OPTIONS` says;
+                nothing else is changed.
 
         Returns:
             The session, every node on `device` unless `settings.allow_cpu`.
@@ -61,7 +62,9 @@ class OnnxRuntime:
         Raises:
             ExecutionError: the model is malformed, points outside its folder, or onnxruntime refuses it.
             PlacementError: the device is not offered, or did not take every node.
+            InputError: an option is unknown, or has a value that it does not take.
         """
+        ort_options.check(settings.options)
         if device not in self.devices():
             raise PlacementError(
                 f"{artifact.name}: onnxruntime offers no device {device!r} here, only {', '.join(self.devices())}"
@@ -132,6 +135,7 @@ def _options(ort: Any, settings: SessionSettings, device: str) -> Any:
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if device != "cpu" and not settings.allow_cpu:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    ort_options.apply(ort, options, settings.options)
     return options
 
 

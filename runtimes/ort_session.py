@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError
+from edgekit.runtimes import inputs as given
 from edgekit.runtimes import ort_placement
 from edgekit.runtimes.protocol import Placement, TensorInfo
 
@@ -46,7 +47,7 @@ class OrtSession:
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
-        self._check(inputs)
+        given.check(self._name, self._inputs, inputs)
         with self._idle:
             raw = self._raw
             if raw is None:
@@ -73,22 +74,6 @@ class OrtSession:
             # First, so that callers who never pause cannot keep the session open for ever.
             self._raw = None
             self._idle.wait_for(lambda: self._running == 0)
-
-    def _check(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        wanted = {info.name for info in self._inputs}
-        if set(inputs) != wanted:
-            raise ExecutionError(f"{self._name}: the inputs are {sorted(wanted)}, got {sorted(inputs)}")
-        for info in self._inputs:
-            array = inputs[info.name]
-            found = getattr(array, "dtype", type(array).__name__)
-            # Compared with the byte order: onnxruntime would read the other one as if it were this machine's.
-            if found != info.dtype:
-                raise ExecutionError(f"{self._name}: {info.name} must be {info.dtype}, got {found}")
-            fits = len(array.shape) == len(info.shape) and all(
-                wanted is None or wanted == actual for wanted, actual in zip(info.shape, array.shape, strict=True)
-            )
-            if not fits:
-                raise ExecutionError(f"{self._name}: {info.name} must have shape {info.shape}, got {array.shape}")
 
 
 def _info(value: Any) -> TensorInfo:

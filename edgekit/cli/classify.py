@@ -31,7 +31,8 @@ def classify(
     variant: str | None,
     runtime: str | None,
     device: str,
-    threads: int,
+    threads: int | None,
+    engine_options: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Rank labels for photos.
@@ -41,7 +42,9 @@ def classify(
     wanted = [*labels, *(lines_of(labels_file, "label") if labels_file else [])]
     if not wanted:
         raise TextError("no labels; give --label TEXT, several times, or --labels-file FILE")
-    with load(bundle, variant=variant, runtime=runtime, device=device, settings=settings(threads)) as clip:
+    with load(
+        bundle, variant=variant, runtime=runtime, device=device, settings=settings(threads, engine_options)
+    ) as clip:
         results = clip.classify_many(list(images), wanted, templates=templates or None, top=top)
     if as_json:
         plain = [{"image": r.image, "labels": [{"label": x.label, "score": x.score} for x in r]} for r in results]

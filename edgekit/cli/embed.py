@@ -50,7 +50,8 @@ def embed(
     variant: str | None,
     runtime: str | None,
     device: str,
-    threads: int,
+    threads: int | None,
+    engine_options: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Embed photos and texts into a NumPy archive.
@@ -66,7 +67,7 @@ def embed(
     if missing is not None:
         raise InputError(f"{missing}: no such file or folder")
     towers: list[TowerName] = [*(["image"] if paths else []), *(["text"] if wanted else [])]  # type: ignore[list-item]
-    options = settings(threads)
+    options = settings(threads, engine_options)
     tally = _Tally()
     with (
         load(bundle, variant=variant, runtime=runtime, device=device, settings=options, towers=towers) as clip,

@@ -11,7 +11,7 @@ from edgekit.errors import InputError, TextError
 from edgekit.runtimes.protocol import SessionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -19,9 +19,10 @@ PATH = click.Path(path_type=Path)
 
 
 def load_options(command: F) -> F:
-    """Add ``--variant``, ``--runtime``, ``--device`` and ``--threads``."""
+    """Add ``--variant``, ``--runtime``, ``--device``, ``--threads`` and ``--option`` (``engine_options``)."""
     for option in (
-        click.option("--threads", type=click.IntRange(0), default=0, help="Threads of one inference; 0: one per core."),
+        engine_option,
+        threads_option,
         click.option("--device", default="auto", show_default=True, help="Device, as the runtime calls it."),
         click.option("--runtime", help="Runtime to use.  [default: the fastest that passes]"),
         click.option("--variant", help="Variant to use.  [default: the fastest that passes]"),
@@ -35,9 +36,48 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def settings(threads: int) -> SessionSettings:
-    """Return session settings for the shared options."""
-    return SessionSettings(threads=threads)
+def threads_option(command: F) -> F:
+    """Add ``--threads``."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(0),
+        help="Threads of one inference; 0: one per core.  [default: 0, or as tuned]",
+    )(command)
+
+
+def engine_option(command: F) -> F:
+    """Add ``--option``, given to the command as ``engine_options``."""
+    return click.option(
+        "--option",
+        "engine_options",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Setting that only one engine has, such as x64quantprecision=1; repeatable.",
+    )(command)
+
+
+def settings(threads: int | None, engine_options: Sequence[str] = ()) -> SessionSettings | None:
+    """Return session settings for the shared options.
+
+    Args:
+        threads: as given, or None.
+        engine_options: as given, each ``NAME=VALUE``.
+
+    Returns:
+        The settings; None when nothing was given, so that `edgekit.load` may use what ``edgekit tune`` chose.
+
+    Raises:
+        InputError: an option is not ``NAME=VALUE``.
+    """
+    pairs = []
+    for given in engine_options:
+        name, equals, value = given.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"--option {given}: write it as NAME=VALUE, such as x64quantprecision=1")
+        pairs.append((name, value))
+    if threads is None and not pairs:
+        return None
+    return SessionSettings(threads=threads or 0, options=tuple(pairs))
 
 
 def lines_of(path: Path, what: str) -> list[str]:

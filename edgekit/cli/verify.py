@@ -9,7 +9,7 @@ import click
 from edgekit.bundle.reader import open_bundle
 from edgekit.bundle.schema import to_plain
 from edgekit.cli.main import FAILED
-from edgekit.cli.options import json_option, settings
+from edgekit.cli.options import engine_option, json_option, settings, threads_option
 from edgekit.locations import resolve
 from edgekit.verification import Verification
 from edgekit.verification import verify as run
@@ -17,16 +17,19 @@ from edgekit.verification import verify as run
 
 @click.command()
 @click.argument("bundle")
-@click.option("--threads", type=click.IntRange(0), default=0, help="Threads of one inference; 0: one per core.")
+@threads_option
+@engine_option
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, bundle: str, threads: int, as_json: bool) -> None:
+def verify(
+    ctx: click.Context, bundle: str, threads: int | None, engine_options: tuple[str, ...], as_json: bool
+) -> None:
     """Prove a bundle on this device: digests, pixels, token ids, golden vectors on every runtime that works here.
 
     BUNDLE is a .edge file, an unpacked bundle, or the name 'starter'. Exits with 1 when any runtime here returns wrong
     numbers or none works.
     """
-    found = run(open_bundle(resolve(bundle)), settings=settings(threads))
+    found = run(open_bundle(resolve(bundle)), settings=settings(threads, engine_options))
     if as_json:
         click.echo(json.dumps({"passed": found.passed, **to_plain(found)}, indent=2, allow_nan=False))
     else:

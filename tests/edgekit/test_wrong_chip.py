@@ -19,6 +19,7 @@ import pytest
 
 import edgekit
 from edgekit.errors import RuntimeUnavailableError
+from edgekit.trials import process
 
 EMULATOR = shutil.which("qemu-x86_64-static")
 emulated = pytest.mark.skipif(
@@ -35,7 +36,8 @@ from edgekit.errors import EdgekitError
 try:
     with edgekit.load(sys.argv[1], variant=sys.argv[2] or None, check="always") as clip:
         told = clip.explain()
-        print(json.dumps({"chosen": told.chosen.variant, "reasons": [c.reason for c in told.candidates]}))
+        print(json.dumps({"chosen": told.chosen.variant, "reasons": [c.reason for c in told.candidates],
+                          "options": told.chosen.options}))
 except EdgekitError as error:
     print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 """
@@ -64,24 +66,39 @@ def test_this_processor_is_judged_by_what_it_computes(tmp_path: Path) -> None:
 
 
 @emulated
-def test_the_int8_file_is_refused_with_its_figure_on_a_haswell(tmp_path: Path) -> None:
-    bundle = chip_bundle.build(tmp_path / "chip.edge", ("int8",))
-    found = load_under([str(EMULATOR), "-cpu", "Haswell"], bundle, "int8")
-    assert found["error"] == "RuntimeUnavailableError"
-    figure = re.search(r"image tower: cosine (0\.\d+) \(at least (0\.\d+)\)", found["message"])
-    assert figure is not None, found["message"]
+def test_load_refuses_the_int8_file_with_its_figure_and_takes_the_float_variant(tmp_path: Path) -> None:
+    bundle = chip_bundle.build(tmp_path / "chip.edge", ("int8", "fp32"))
+    found = load_under([str(EMULATOR), "-cpu", "Haswell"], bundle, "")
+    assert found["chosen"] == "fp32"
+    (reason,) = (reason for reason in found["reasons"] if "wrong numbers on this device" in reason)
+    figure = re.search(r"image tower: cosine (0\.\d+) \(at least (0\.\d+)\)", reason)
+    assert figure is not None, reason
     assert float(figure[1]) < 0.9 < float(figure[2])
 
 
 @emulated
-def test_load_takes_the_float_variant_instead_and_says_so(tmp_path: Path) -> None:
-    bundle = chip_bundle.build(tmp_path / "chip.edge", ("int8", "fp32"))
-    found = load_under([str(EMULATOR), "-cpu", "Haswell"], bundle, "")
-    assert found["chosen"] == "fp32"
-    assert sum("wrong numbers on this device" in reason for reason in found["reasons"]) == 1
+def test_tune_finds_what_cures_the_int8_file_and_load_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Only the candidates run on the emulated processor: they are what the verdicts come from.
+    haswell = (str(EMULATOR), "-cpu", "Haswell")
+    monkeypatch.setattr(process, "PREFIX", haswell)
+    bundle = chip_bundle.build(tmp_path / "chip.edge", ("int8",))
+    found = edgekit.tune(bundle, threads=(1,))
+    refused, cured = found.candidates
+    assert (refused.accepted, refused.options) == (False, ())
+    assert "wrong numbers on this device: image tower: cosine 0.7" in refused.reason
+    assert (cured.accepted, cured.options) == (True, (("x64quantprecision", "1"),))
+    assert cured.checks[0].agreement.cosine_min > 0.98
+    assert found.chosen == cured
+    # A load with no further words opens it with that option, and on that processor its numbers hold.
+    again = load_under(haswell, bundle, "")
+    assert again == {"chosen": "int8", "reasons": [refused.reason, ""], "options": [["x64quantprecision", "1"]]}
 
 
 @emulated
 def test_the_same_file_is_right_on_a_processor_without_that_kernel(tmp_path: Path) -> None:
     bundle = chip_bundle.build(tmp_path / "chip.edge", ("int8",))
-    assert load_under([str(EMULATOR), "-cpu", "Nehalem"], bundle, "int8") == {"chosen": "int8", "reasons": [""]}
+    assert load_under([str(EMULATOR), "-cpu", "Nehalem"], bundle, "int8") == {
+        "chosen": "int8",
+        "reasons": [""],
+        "options": [],
+    }

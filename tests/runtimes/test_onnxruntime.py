@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import onnx_models
-from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
+from edgekit.errors import ExecutionError, InputError, MissingDependencyError, PlacementError
 from edgekit.runtimes import ort, ort_placement
 from edgekit.runtimes.ort import OnnxRuntime
 from edgekit.runtimes.ort_session import OrtSession
@@ -44,6 +44,38 @@ def test_settings_reach_the_session(artifact: Artifact) -> None:
     assert thrifty.intra_op_num_threads == 3
     assert not thrifty.enable_cpu_mem_arena
     assert thrifty.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("x64quantprecision", "session.x64quantprecision"),
+        ("flush_denormals", "session.set_denormal_as_zero"),
+        ("bfloat16_gemm", "mlas.enable_gemm_fastmath_arm64_bfloat16"),
+    ],
+)
+def test_an_option_becomes_the_configuration_entry(artifact: Artifact, name: str, entry: str) -> None:
+    assert _entry(options_of(artifact, SessionSettings()), entry) == ""
+    for value in ("0", "1"):
+        assert _entry(options_of(artifact, SessionSettings(options=((name, value),))), entry) == value
+
+
+def test_graph_optimization_is_set_by_name(artifact: Artifact) -> None:
+    levels = [
+        options_of(artifact, SessionSettings(options=(("graph_optimization", value),))).graph_optimization_level
+        for value in ("off", "basic", "extended", "all")
+    ]
+    level = ort._module().GraphOptimizationLevel
+    assert levels[0] == level.ORT_DISABLE_ALL
+    assert levels[-1] == level.ORT_ENABLE_ALL
+    assert len({int(found) for found in levels}) == 4
+    assert options_of(artifact, SessionSettings()).graph_optimization_level == level.ORT_ENABLE_ALL
+
+
+@pytest.mark.parametrize("pair", [("turbo", "1"), ("x64quantprecision", "2"), ("", "")])
+def test_an_unknown_option_is_refused_before_anything_is_opened(artifact: Artifact, pair: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match=r"onnxruntime has no option .*known: .*x64quantprecision|takes 0, 1"):
+        OnnxRuntime().open(artifact, "cpu", SessionSettings(options=(pair,)))
 
 
 def test_devices_are_providers_without_those_that_are_no_devices() -> None:

@@ -1,0 +1,1 @@
+"""Measure what could open a bundle here, each in a child process, and remember the best."""
