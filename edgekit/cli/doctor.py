@@ -24,7 +24,13 @@ from edgekit.runtimes import registry
 _DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve2"})
 _PACKAGES = ("numpy", "pillow", "tokenizers", "ftfy", "click")
 # What each extra adds, by import name: enough to tell whether it is installed without importing it.
-_EXTRAS = {"convert": ("torch", "open_clip", "transformers", "onnx"), "starter": ("efficientnet_lite_pytorch",)}
+_EXTRAS = {
+    "convert": ("torch", "open_clip", "transformers", "onnx"),
+    "quantize": ("onnx", "onnxruntime", "matplotlib"),
+    "convert-litert": ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+    "data": ("resvg_py",),
+    "starter": ("efficientnet_lite_pytorch",),
+}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from edgekit.bundle.schema import to_plain
 from edgekit.cli import doctor as doctor_module
 from spy_runtime import SpyRuntime, install
 
-COMMANDS = ("classify", "convert", "doctor", "embed", "inspect", "verify")
+COMMANDS = ("classify", "convert", "doctor", "embed", "eval", "inspect", "quantize", "tune", "verify")
 
 
 def test_all_commands_are_listed() -> None:
@@ -194,10 +194,13 @@ def test_doctor_says_what_works() -> None:
     assert found["ok"] is True
     assert [r["name"] for r in found["runtimes"] if r["ok"]]
     assert found["cache_writable"]
-    assert set(found["extras"]) == {"convert", "starter"}
+    assert set(found["extras"]) == {"convert", "convert-litert", "data", "quantize", "starter"}
 
 
 def test_doctor_without_a_runtime_says_what_installs_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgekit.runtimes import registry
+
+    monkeypatch.setattr(registry, "names", lambda: ("onnxruntime",))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = run("doctor", code=1)
     assert "no   onnxruntime: onnxruntime cannot be imported" in result.output

@@ -75,9 +75,10 @@ def test_a_reader_that_goes_away_is_no_error_to_shout_about(tiny_bundle: Path, t
     assert b"Traceback" not in found.stderr
 
 
-def test_doctor_without_onnxruntime_tells_the_command_that_installs_it(tmp_path: Path) -> None:
+def test_doctor_without_engines_tells_the_command_that_installs_one(tmp_path: Path) -> None:
     (tmp_path / "block").mkdir()
-    (tmp_path / "block" / "onnxruntime.py").write_text("raise ImportError('No module named onnxruntime')")
+    for engine in ("onnxruntime", "ai_edge_litert", "tflite_runtime"):
+        (tmp_path / "block" / f"{engine}.py").write_text(f"raise ImportError('No module named {engine}')")
     found = run("doctor", cwd=tmp_path, code=1, env={**os.environ, "PYTHONPATH": str(tmp_path / "block")})
     assert b'pip install "edgekit[onnx]"' in found.stdout
     bundle = tiny.build(tmp_path / "b.edge")
