@@ -2,6 +2,7 @@
 PYTHON ?= python3
 DEMO := .venv/demo
 TEST := .venv/test
+TFLITE := .venv/tflite
 CACHE := .cache
 PIP := -m pip --disable-pip-version-check -qq
 SOURCES := $(shell git ls-files edgekit runtimes converters benchmarks samples '*.toml')
@@ -27,7 +28,7 @@ types: $(TEST)/.ok
 	cd $(CACHE)/typed && $(CURDIR)/$(TEST)/bin/mypy --config-file $(CURDIR)/pyproject.toml -p edgekit
 	cd $(CACHE)/typed && $(CURDIR)/$(TEST)/bin/lint-imports --config $(CURDIR)/pyproject.toml --no-cache
 
-unit: $(TEST)/.ok
+unit: $(TEST)/.ok $(TFLITE)/.ok
 	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)
 
 # Writes README's support table from the results of the last `make unit`.
@@ -46,6 +47,10 @@ starter: $(TEST)/.ok
 
 bench: $(TEST)/.ok
 	$(TEST)/bin/python -m edgekit.benchmarks.peers.photo_to_embedding $(BENCH_ARGS)
+
+# tflite-runtime needs numpy 1 and Python 3.11 at most: the tests of that engine run in an environment of their own.
+$(TFLITE)/.ok: pyproject.toml .ci/tflite
+	sh .ci/tflite
 
 clean:
 	rm -rf .venv $(CACHE) build *.egg-info

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import litert_files
-import litert_towers
 import numpy as np
 import pytest
 
 import edgekit
+import litert_files
+import litert_towers
 from edgekit.errors import RuntimeUnavailableError
 from edgekit.runtimes.protocol import SessionSettings
 

@@ -1,6 +1,7 @@
 """What every runtime must do, whatever its engine: one suite, applied by a subclass per runtime.
 
-A subclass is named ``Test…`` and gives the fixture ``subject``, nothing else: no runtime may leave a clause out.
+A subclass is named ``Test…`` and gives the fixture ``subject``, nothing else: no runtime may leave a clause out. One
+whose models keep weights in files of their own takes the clauses of `SidecarContract` as well.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ class Subject:
         runtime: the runtime.
         device: one of its devices.
         free: a model with ``pixels`` uint8 (N, 4, 4, 3) and ``ids`` int32 (N, L) to ``sum`` float32 (N, 3) and
-            ``first`` float32 (N, 1), whose weights lie in the sidecar ``weights.bin`` on disk.
+            ``first`` float32 (N, 1), on disk; where models have sidecars, its weights lie in ``weights.bin``.
         fixed: the same with N = 2 and L = 5.
-        in_memory: `free` with its sidecar in memory only.
+        in_memory: `free` with nothing on disk.
         expected: what the models compute, in NumPy.
         malformed: contents of files that are no models.
-        pointing_at: `free` with its weights said to lie in another file.
+        pointing_at: `free` with its weights said to lie in another file; None where models have no sidecars.
     """
 
     runtime: Runtime
@@ -50,7 +51,7 @@ class Subject:
     in_memory: Artifact
     expected: Callable[[Mapping[str, npt.NDArray[np.generic]]], Arrays]
     malformed: tuple[bytes, ...]
-    pointing_at: Callable[[str], Artifact]
+    pointing_at: Callable[[str], Artifact] | None = None
 
     def open(self, artifact: Artifact, settings: SessionSettings = ONE_THREAD) -> Session:
         return self.runtime.open(artifact, self.device, settings)
@@ -239,20 +240,8 @@ class RuntimeContract:
             with pytest.raises(ExecutionError, match=r"bad\.model"):
                 subject.open(artifact)
 
-    @pytest.mark.parametrize(
-        "location", ["../weights.bin", "/etc/passwd", "nothing.bin", "./weights.bin", "", "weights.bin/../weights.bin"]
-    )
-    def test_a_model_may_only_point_at_its_sidecars(self, subject: Subject, location: str) -> None:
-        with pytest.raises(ExecutionError, match=r"not safe|not well-formed|refused"):
-            subject.open(subject.pointing_at(location))
-
-    def test_a_sidecar_that_is_too_short_is_refused(self, subject: Subject) -> None:
-        short = {name: replace(blob, view=blob.view[:-1]) for name, blob in subject.free.sidecars.items()}
-        with pytest.raises(ExecutionError, match=subject.free.name):
-            subject.open(replace(subject.free, sidecars=short))
-
-    def test_sidecars_may_be_in_memory_only(self, subject: Subject) -> None:
-        assert all(blob.path is None for blob in subject.in_memory.sidecars.values())
+    def test_a_model_may_be_in_memory_only(self, subject: Subject) -> None:
+        assert all(blob.path is None for blob in (subject.in_memory.model, *subject.in_memory.sidecars.values()))
         session = subject.open(subject.in_memory)
         assert_same(session.run(inputs(3)), subject.expected(inputs(3)))
         assert session.placement().nodes
@@ -271,3 +260,20 @@ class RuntimeContract:
         session = subject.open(subject.free, settings)
         assert_same(session.run(inputs(3)), subject.expected(inputs(3)))
         session.close()
+
+
+class SidecarContract(RuntimeContract):
+    """What a runtime must do besides where a model refers to other files."""
+
+    @pytest.mark.parametrize(
+        "location", ["../weights.bin", "/etc/passwd", "nothing.bin", "./weights.bin", "", "weights.bin/../weights.bin"]
+    )
+    def test_a_model_may_only_point_at_its_sidecars(self, subject: Subject, location: str) -> None:
+        assert subject.pointing_at is not None
+        with pytest.raises(ExecutionError, match=r"not safe|not well-formed|refused"):
+            subject.open(subject.pointing_at(location))
+
+    def test_a_sidecar_that_is_too_short_is_refused(self, subject: Subject) -> None:
+        short = {name: replace(blob, view=blob.view[:-1]) for name, blob in subject.free.sidecars.items()}
+        with pytest.raises(ExecutionError, match=subject.free.name):
+            subject.open(replace(subject.free, sidecars=short))

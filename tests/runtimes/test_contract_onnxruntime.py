@@ -10,7 +10,7 @@ import pytest
 import onnx_models
 from edgekit.runtimes import registry
 from edgekit.runtimes.protocol import Blob
-from runtime_contract import RuntimeContract, Subject
+from runtime_contract import SidecarContract, Subject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgekit.runtimes.protocol import Artifact
 
 
-class TestOnnxRuntime(RuntimeContract):
+class TestOnnxRuntime(SidecarContract):
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:
         data = onnx_models.SIDECAR
