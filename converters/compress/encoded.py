@@ -32,6 +32,11 @@ class Encoded:
     data: npt.NDArray[np.generic]
     scale: npt.NDArray[np.float32] | None = None
 
+    def decoded(self) -> npt.NDArray[np.float32]:
+        """Return the value, float32, of the shape of `data`."""
+        floats = self.data.astype(np.float32)
+        return floats if self.scale is None else floats * self.scale
+
 
 def large_weights(model: onnx.ModelProto) -> Iterator[tuple[TensorProto, npt.NDArray[np.float32]]]:
     """Yield the float32 initializers of the main graph of `MIN_ELEMENTS` or more, each with its value."""
@@ -62,32 +67,44 @@ def replace(model: onnx.ModelProto, tensor: TensorProto, encoded: Encoded) -> No
         encoded: what to store; for a table, `scale` must have the extent 1 on all axes but the first.
     """
     name = tensor.name
+    stored, scale = f"{name}.stored", f"{name}.scale" if encoded.scale is not None else ""
     if is_table(model, name):
-        nodes = [node for old in model.graph.node for node in _looked_up(old, name, encoded)]
+        nodes = [
+            node for old in model.graph.node for node in (looked_up(old, stored, scale) if name in old.input else [old])
+        ]
     else:
-        nodes = [*_decode(_stored(name), _scale(name), name, encoded), *model.graph.node]
+        nodes = [*decode(stored, scale, name), *model.graph.node]
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(kept)
     model.graph.initializer.remove(tensor)
-    model.graph.initializer.append(numpy_helper.from_array(encoded.data, _stored(name)))
+    model.graph.initializer.append(numpy_helper.from_array(encoded.data, stored))
     if encoded.scale is not None:
-        model.graph.initializer.append(numpy_helper.from_array(encoded.scale, _scale(name)))
+        model.graph.initializer.append(numpy_helper.from_array(encoded.scale, scale))
 
 
-def _looked_up(node: onnx.NodeProto, name: str, encoded: Encoded) -> list[onnx.NodeProto]:
-    """The node itself, or, where it looks up rows of `name`, the look-up of stored rows and what decodes them."""
-    if name not in node.input:
-        return [node]
+def looked_up(node: onnx.NodeProto, stored: str, scale: str) -> list[onnx.NodeProto]:
+    """Return what looks up rows of a stored table and decodes them into the output of a Gather of the float table.
+
+    Args:
+        node: the Gather of rows.
+        stored: name of the encoded table.
+        scale: name of its scales, one a row, or an empty string where there are none.
+
+    Returns:
+        The nodes, in order.
+    """
     out = node.output[0]
-    rows = helper.make_node("Gather", [_stored(name), node.input[1]], [f"{out}.stored"], axis=0)
-    scales = helper.make_node("Gather", [_scale(name), node.input[1]], [f"{out}.scale"], axis=0)
-    decode = _decode(f"{out}.stored", f"{out}.scale", out, encoded)
-    return [rows, *decode] if encoded.scale is None else [rows, scales, *decode]
+    rows = helper.make_node("Gather", [stored, node.input[1]], [f"{out}.stored"], axis=0)
+    if not scale:
+        return [rows, *decode(f"{out}.stored", "", out)]
+    scales = helper.make_node("Gather", [scale, node.input[1]], [f"{out}.scale"], axis=0)
+    return [rows, scales, *decode(f"{out}.stored", f"{out}.scale", out)]
 
 
-def _decode(stored: str, scale: str, out: str, encoded: Encoded) -> list[onnx.NodeProto]:
-    if encoded.scale is None:
+def decode(stored: str, scale: str, out: str) -> list[onnx.NodeProto]:
+    """Return the nodes that compute ``out = float32(stored) * scale``; an empty `scale` stands for one."""
+    if not scale:
         return [helper.make_node("Cast", [stored], [out], to=TensorProto.FLOAT)]
     cast = helper.make_node("Cast", [stored], [f"{out}.cast"], to=TensorProto.FLOAT)
     return [cast, helper.make_node("Mul", [f"{out}.cast", scale], [out])]
@@ -95,11 +112,3 @@ def _decode(stored: str, scale: str, out: str, encoded: Encoded) -> list[onnx.No
 
 def _axis(node: onnx.NodeProto) -> int:
     return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
-
-
-def _stored(name: str) -> str:
-    return f"{name}.stored"
-
-
-def _scale(name: str) -> str:
-    return f"{name}.scale"

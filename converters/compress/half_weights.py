@@ -9,6 +9,7 @@ import numpy as np
 from edgekit.converters.compress import encoded
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import onnx
 
 _LARGEST = float(np.finfo(np.float16).max)
@@ -27,7 +28,13 @@ def apply(model: onnx.ModelProto) -> int:
     """
     changed = 0
     for tensor, value in encoded.large_weights(model):
-        if float(np.abs(value).max()) <= _LARGEST:
-            encoded.replace(model, tensor, encoded.Encoded(value.astype(np.float16)))
+        code = encode(value)
+        if code is not None:
+            encoded.replace(model, tensor, code)
             changed += 1
     return changed
+
+
+def encode(value: npt.NDArray[np.float32]) -> encoded.Encoded | None:
+    """Return a weight as float16, or None where a value is beyond its range."""
+    return encoded.Encoded(value.astype(np.float16)) if float(np.abs(value).max()) <= _LARGEST else None

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx
 
-_LEVELS = 127.0  # -128 is left out, so that the code is symmetric
-
 
 def apply(model: onnx.ModelProto) -> int:
     """Store the large weights of a model as int8, in place.
@@ -31,32 +29,35 @@ def apply(model: onnx.ModelProto) -> int:
     changed = 0
     for tensor, value in encoded.large_weights(model):
         if value.ndim > 1:
-            axes = (0,) if encoded.is_table(model, tensor.name) else (0, 1)
-            candidates = [quantize(value, axis) for axis in axes]
-            encoded.replace(model, tensor, min(candidates, key=lambda code: _loss(value, code)))
+            encoded.replace(model, tensor, encode(value, encoded.is_table(model, tensor.name)))
             changed += 1
     return changed
 
 
-def quantize(value: npt.NDArray[np.float32], axis: int) -> encoded.Encoded:
+def encode(value: npt.NDArray[np.float32], is_table: bool) -> encoded.Encoded:
+    """Return a weight as int8, with scales along the first axis (for a table) or the one of two that loses less."""
+    candidates = [quantize(value, axis) for axis in ((0,) if is_table else (0, 1))]
+    return min(candidates, key=lambda code: _loss(value, code))
+
+
+def quantize(value: npt.NDArray[np.float32], axis: int, levels: int = 127) -> encoded.Encoded:
     """Quantize symmetrically with one scale for each index along `axis`.
 
     Args:
         value: float32, two or more axes, finite.
         axis: the axis along which scales differ.
+        levels: the largest code; 127 leaves -128 out, so that the code is symmetric.
 
     Returns:
-        int8 data in -127..127 and float32 scales; no value is off by more than half its scale.
+        int8 data in ``-levels..levels`` and float32 scales; no value is off by more than half its scale.
     """
     others = tuple(other for other in range(value.ndim) if other != axis)
     largest = np.abs(value).max(axis=others, keepdims=True)
-    scale = np.where(largest > 0, largest / _LEVELS, 1.0).astype(np.float32)
-    data = np.clip(np.rint(value / scale), -_LEVELS, _LEVELS).astype(np.int8)
+    scale = np.where(largest > 0, largest / levels, 1.0).astype(np.float32)
+    data = np.clip(np.rint(value / scale), -levels, levels).astype(np.int8)
     return encoded.Encoded(data, scale)
 
 
 def _loss(value: npt.NDArray[np.float32], code: encoded.Encoded) -> float:
     """Sum of squared differences."""
-    if code.scale is None:
-        return 0.0
-    return float(np.square(code.data.astype(np.float32) * code.scale - value).sum(dtype=np.float64))
+    return float(np.square(code.decoded() - value).sum(dtype=np.float64))

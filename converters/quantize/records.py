@@ -50,7 +50,20 @@ class Decision:
 
 @dataclass(frozen=True)
 class Range:
-    """The values that a tensor took over the calibration data, after outliers were cut as the method asks."""
+    """The values that a tensor took over the calibration data.
+
+    Attributes:
+        low: least value, after outliers were cut as the calibration asks.
+        high: greatest value, after the same.
+        largest: largest magnitude before anything was cut; 0 where it was not kept.
+        channels: largest magnitude of each index of the last axis, before anything was cut, for a tensor that is
+            multiplied with stored weights; empty for any other.
+        means: mean of each channel (the last axis of what is multiplied, the second of what is convolved), for a tensor
+            that meets stored weights; empty for any other.
+    """
 
     low: float
     high: float
+    largest: float = 0.0
+    channels: tuple[float, ...] = ()
+    means: tuple[float, ...] = ()
