@@ -24,6 +24,8 @@ from edgekit.converters.golden_files import write_golden
 from edgekit.golden import TowerName
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgekit.converters.exchange import Facts
 
 TREE = "tree"
@@ -52,6 +54,7 @@ class Result:
         fidelity: per tower, agreement with the source.
         preprocessing: agreement of pixels and ids.
         trim_padding: whether padding columns may be cut.
+        litert: the LiteRT variant, whose files lie in the folder ``litert`` of the work folder; None without one.
     """
 
     source: str
@@ -61,6 +64,7 @@ class Result:
     fidelity: dict[TowerName, Agreement]
     preprocessing: verdict.Preprocessing
     trim_padding: bool
+    litert: VariantRecord | None = None
 
 
 def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manifest, dict[TowerName, int]]:
@@ -77,6 +81,7 @@ def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manife
     facts, tree = exchange.read_facts(folder), folder / TREE
     golden = write_golden(folder, tree, result.photos, exchange.read_request(folder).texts)
     variant = _variant(tree, result, facts)
+    variants = (variant, *_more_variants(folder, tree, result))
     text = exchange.text_spec(facts, trim_padding=result.trim_padding)
     (tree / "text").mkdir()
     (folder / exchange.TOKENIZER).rename(tree / text.tokenizer)
@@ -87,7 +92,7 @@ def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manife
             "source": result.source,
             "weights_sha256": facts.weights_sha256,
             **{f"{tower}_storage": how for tower, how in result.storage.items()},
-            **{f"version_{name}": version for name, version in variant.toolchain.items()},
+            **{f"version_{name}": version for each in variants for name, version in each.toolchain.items()},
         },
     )
     templates = identity.templates or facts.templates
@@ -107,7 +112,7 @@ def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manife
         ),
         image=facts.image,
         text=replace(text, templates=templates),
-        variants=(variant,),
+        variants=variants,
         golden=golden,
         provenance=steps,
         files=(),
@@ -117,9 +122,14 @@ def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manife
     return manifest, sizes
 
 
+def precision_of(storage: Mapping[TowerName, str]) -> str:
+    """Name the precision of a variant by how its towers' weights are stored."""
+    kinds = sorted({_PRECISION[kind] for kind in storage.values()})
+    return kinds[0] if len(kinds) == 1 else "mixed"
+
+
 def _variant(tree: Path, result: Result, facts: Facts) -> VariantRecord:
-    kinds = sorted({_PRECISION[kind] for kind in result.storage.values()})
-    precision = kinds[0] if len(kinds) == 1 else "mixed"
+    precision = precision_of(result.storage)
     home = f"variants/{precision}"
     (tree / home).mkdir(parents=True)
     shapes = schema.loads(exchange.Shapes, (result.graphs / exchange.SHAPES).read_bytes(), exchange.SHAPES)
@@ -138,6 +148,16 @@ def _variant(tree: Path, result: Result, facts: Facts) -> VariantRecord:
         )
     toolchain = {**facts.toolchain, "edgekit": __version__, "onnxruntime": shapes.engine}
     return VariantRecord(precision, "onnx", "any", precision, towers["image"], towers["text"], toolchain)
+
+
+def _more_variants(folder: Path, tree: Path, result: Result) -> tuple[VariantRecord, ...]:
+    if result.litert is None:
+        return ()
+    for tower in (result.litert.image, result.litert.text):
+        target = tree / tower.artifact
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (folder / "litert" / target.name).rename(target)
+    return (result.litert,)
 
 
 def _size(tree: Path, tower: TowerRecord) -> int:

@@ -15,6 +15,7 @@ from edgekit.errors import ConversionError, EdgekitError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import BinaryIO
 
 _TAIL = 12
 # `python -m` would look for edgekit in the current folder first, which may be a checkout of it.
@@ -42,11 +43,9 @@ def run_child(module: str, folder: Path, arguments: tuple[str, ...], on_stage: C
         ConversionError: the child crashed or was killed; the message has its last lines.
     """
     log = folder / f"{module.rpartition('.')[2]}.log"
-    command = [sys.executable, "-c", _START, module, str(folder), *arguments]
     failure: tuple[str, str] | None = None
     with log.open("wb") as stderr:
-        # A session of its own, so that Ctrl-C reaches this process first and the child is ended by it.
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True)
+        child = start(module, folder, arguments, subprocess.PIPE, stderr)
         try:
             for line in child.stdout or ():
                 message = _message(line)
@@ -59,11 +58,37 @@ def run_child(module: str, folder: Path, arguments: tuple[str, ...], on_stage: C
                     stderr.flush()
             code = child.wait()
         finally:
-            _end(child)
+            end(child)
     if failure is not None:
         raise _error(*failure)
     if code != 0:
-        raise ConversionError(f"{module} {_ending(code)}; its last lines:\n{_last_lines(log)}")
+        raise ConversionError(f"{module} {ending(code)}; its last lines:\n{last_lines(log)}")
+
+
+def start(
+    module: str,
+    folder: Path,
+    arguments: tuple[str, ...],
+    stdout: BinaryIO | int,
+    stderr: BinaryIO,
+    stdin: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start ``python -m module folder arguments…`` and return at once.
+
+    Args:
+        module: has a ``main``.
+        folder: the work folder.
+        arguments: further arguments.
+        stdout: where its output goes; a file, or ``subprocess.PIPE``.
+        stderr: where its errors go.
+        stdin: ``subprocess.PIPE`` to talk to it; None leaves it this process's own.
+
+    Returns:
+        The child; `end` it whatever happens.
+    """
+    command = [sys.executable, "-c", _START, module, str(folder), *arguments]
+    # A session of its own, so that Ctrl-C reaches this process first and the child is ended by it.
+    return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
 
 
 def stage(name: str) -> None:
@@ -112,15 +137,18 @@ def _error(kind: str, message: str) -> EdgekitError:
     return found(message) if issubclass(found, EdgekitError) else ConversionError(message)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def end(child: subprocess.Popen[bytes]) -> None:
+    """Kill a child, with the processes it started, if it still runs."""
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-    if child.stdout:
-        child.stdout.close()
+    for stream in (child.stdin, child.stdout):
+        if stream:
+            stream.close()
 
 
-def _ending(code: int) -> str:
+def ending(code: int) -> str:
+    """Say how a child ended that did not succeed."""
     if code < 0:
         name = signal.Signals(-code).name
         hint = " (the system killed it, most likely for memory)" if name == "SIGKILL" else ""
@@ -128,6 +156,7 @@ def _ending(code: int) -> str:
     return f"failed with exit code {code}"
 
 
-def _last_lines(log: Path) -> str:
+def last_lines(log: Path) -> str:
+    """Return the last lines of a child's log, indented."""
     lines = log.read_text(errors="replace").splitlines()
     return "\n".join(f"  {line}" for line in lines[-_TAIL:]) or "  (it printed nothing)"

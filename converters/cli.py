@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.bundle.schema import to_plain
 from edgekit.cli.progress import Stages
-from edgekit.converters.convert import ConvertOptions, Report, TowerReport
+from edgekit.converters.convert import TARGETS, ConvertOptions, Report, TowerReport
 from edgekit.converters.convert import convert as run
+from edgekit.converters.stopping import stopping_cleanly
 from edgekit.converters.verdict import LIMITS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _PATH = click.Path(path_type=Path)
 
@@ -43,6 +37,13 @@ _PATH = click.Path(path_type=Path)
     metavar="LEVELS",
     help="Largest accepted difference from the checkpoint's own preprocessing.",
 )
+@click.option(
+    "--target",
+    default=TARGETS[0],
+    show_default=True,
+    type=click.Choice(TARGETS),
+    help="litert adds a LiteRT variant, batch one, beside the portable one; it takes minutes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def convert(
     source: str,
@@ -54,6 +55,7 @@ def convert(
     license_id: str | None,
     templates: tuple[str, ...],
     pixel_limit: int,
+    target: str,
     as_json: bool,
 ) -> None:
     """Convert a CLIP-style checkpoint to a bundle, proven to agree with it.
@@ -66,27 +68,10 @@ def convert(
       onnx:FOLDER                    towers somebody exported, with their config
       starter                        the small real model that comes with edgekit
     """  # noqa: D301  # \b tells click to keep the lines
-    options = ConvertOptions(tokenizer, photos, weights, name, license_id, templates, pixel_limit)
-    with _stopping_cleanly(), Stages(sys.stderr) as stages:
+    options = ConvertOptions(tokenizer, photos, weights, name, license_id, templates, pixel_limit, target)
+    with stopping_cleanly(), Stages(sys.stderr) as stages:
         report = run(source, output, options, stages.next)
     click.echo(json.dumps(to_plain(report), indent=2) if as_json else table(report))
-
-
-@contextmanager
-def _stopping_cleanly() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that is closed, end the children and remove the work folder as Ctrl-C does."""
-
-    def leave(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    # Only the main thread may set handlers; elsewhere the application has its own way to stop.
-    signals = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, leave) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def table(report: Report) -> str:
@@ -96,9 +81,10 @@ def table(report: Report) -> str:
     lines = [
         f"{report.bundle}  {report.size / 1e6:.1f} MB  variant {report.variant}  {report.seconds:.0f} s",
         "",
-        f"{'tower':<6} {'MB':>8} {'max error':>10} {'cosine':>9} {'centred':>9}",
+        f"{'tower':<13} {'MB':>8} {'max error':>10} {'cosine':>9} {'centred':>9}",
         _row("image", report.image),
         _row("text", report.text),
+        *(_row(f"{tower}, LiteRT", made) for tower, made in report.litert.items()),
         "",
         f"pixels: at most {seen.pixels_max} of 255 apart, {seen.pixels_equal:.2%} equal",
         f"token ids: equal on all {seen.texts} texts; short texts {short}",
@@ -109,4 +95,4 @@ def table(report: Report) -> str:
 def _row(name: str, tower: TowerReport) -> str:
     found = tower.fidelity
     figures = f"{found.max_error:10.1e} {found.cosine_min:9.6f} {found.centred_min:9.6f}"
-    return f"{name:<6} {tower.size / 1e6:8.1f} {figures}"
+    return f"{name:<13} {tower.size / 1e6:8.1f} {figures}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from edgekit.bundle.manifest import Agreement
 from edgekit.bundle.writer import write_bundle
 from edgekit.converters import assembly, check_inputs, exchange, verdict
 from edgekit.converters.children import reason, run_child
+from edgekit.converters.litert.variant import make_variant
 from edgekit.errors import ConversionError, InputError
 from edgekit.golden import TOWERS, TowerName
 from edgekit.locations import SUFFIX
@@ -23,8 +24,11 @@ from edgekit.text import fill_templates
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgekit.bundle.manifest import TowerRecord, VariantRecord
+
 _PACKAGE = "edgekit.converters"
 _FLOAT = "float32"
+TARGETS = ("any", "litert")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -40,6 +44,7 @@ class ConvertOptions:
         license: SPDX id of the weights' licence; None takes what the source knows.
         templates: prompt templates; empty takes the source's.
         pixel_limit: largest accepted difference from the checkpoint's own preprocessing, in levels of 255.
+        target: ``any`` for the portable variant alone; ``litert`` for a LiteRT variant beside it, batch one.
     """
 
     tokenizer: Path | None = None
@@ -49,6 +54,7 @@ class ConvertOptions:
     license: str | None = None
     templates: tuple[str, ...] = ()
     pixel_limit: int = 1
+    target: str = "any"
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class TowerReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What a conversion did."""
+    """What a conversion did; `litert` has the towers of the LiteRT variant, and is empty without one."""
 
     bundle: str
     size: int
@@ -71,6 +77,7 @@ class Report:
     preprocessing: verdict.Preprocessing
     trim_padding: bool
     seconds: float
+    litert: dict[TowerName, TowerReport] = field(default_factory=dict)
 
 
 def convert(source: str, out: Path, options: ConvertOptions, on_stage: Callable[[str], None]) -> Report:
@@ -131,15 +138,29 @@ def _finish(
         run_child(f"{_PACKAGE}.compress_worker", folder, (graphs.name, *storage.values()), on_stage)
         run_child(f"{_PACKAGE}.engine_worker", folder, (graphs.name,), on_stage)
         fidelity = verdict.towers(folder, graphs.name, storage)
+    litert = None
+    if options.target == "litert":
+        litert = make_variant(folder, assembly.precision_of(storage), storage, on_stage)
     on_stage("packing")
-    result = assembly.Result(source, photos, graphs, storage, fidelity, preprocessing, trim)
+    result = assembly.Result(source, photos, graphs, storage, fidelity, preprocessing, trim, litert)
     identity = assembly.Identity(options.name, options.license, options.templates)
     manifest, sizes = assembly.build_tree(folder, result, identity)
     write_bundle(out, manifest, folder / assembly.TREE)
     towers = {tower: TowerReport(sizes[tower], fidelity[tower]) for tower in TOWERS}
     seconds = round(time.monotonic() - start, 1)
     variant = manifest.variants[0].id
-    return Report(str(out), out.stat().st_size, variant, towers["image"], towers["text"], preprocessing, trim, seconds)
+    beside = _litert_report(folder, litert) if litert else {}
+    return Report(
+        str(out), out.stat().st_size, variant, towers["image"], towers["text"], preprocessing, trim, seconds, beside
+    )
+
+
+def _litert_report(folder: Path, variant: VariantRecord) -> dict[TowerName, TowerReport]:
+    records: dict[TowerName, TowerRecord] = {"image": variant.image, "text": variant.text}
+    return {
+        tower: TowerReport((folder / assembly.TREE / record.artifact).stat().st_size, record.fidelity)
+        for tower, record in records.items()
+    }
 
 
 def _utf8(text: str) -> bytes:
@@ -159,6 +180,8 @@ def _check(out: Path, options: ConvertOptions) -> None:
         raise InputError(f"{out}: the folder {out.parent} does not exist; create it first")
     if options.weights is not None and options.weights not in verdict.LIMITS:
         raise InputError(f"weights: {options.weights!r} is not one of {', '.join(verdict.LIMITS)}")
+    if options.target not in TARGETS:
+        raise InputError(f"target: {options.target!r} is not one of {', '.join(TARGETS)}")
     if options.tokenizer is not None and not options.tokenizer.exists():
         raise InputError(f"{options.tokenizer}: no such tokenizer file or folder")
     for template in options.templates:
