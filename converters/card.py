@@ -67,3 +67,25 @@ def _differences(found: Preprocessing) -> str:
         f"Pixels against the checkpoint's own transform: at most {found.pixels_max} of 255 apart, "
         f"{found.pixels_equal:.2%} equal. Token ids: equal on all {found.texts} texts."
     )
+
+
+def with_section(before: str, title: str, body: str) -> str:
+    """Return a card with a section of a later step, which takes the place of an older one with the same title.
+
+    Args:
+        before: the card.
+        title: of the section, without ``##``.
+        body: Markdown.
+
+    Returns:
+        Markdown; the section comes last.
+    """
+    head = f"## {title}"
+    kept: list[str] = []
+    inside = False
+    for line in before.rstrip("\n").split("\n"):
+        if line.startswith("## "):
+            inside = line == head
+        if not inside:
+            kept.append(line)
+    return "\n".join([*kept, "", head, "", body, ""]).replace("\n\n\n", "\n\n")

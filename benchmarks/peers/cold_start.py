@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.ratios import ratio
+from edgekit.ratios import ratio
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.peers.material import Material

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from edgekit.benchmarks.peers.material import SIZES, jpeg
-from edgekit.benchmarks.ratios import Ratio, ratio
+from edgekit.ratios import Ratio, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable

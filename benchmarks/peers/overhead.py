@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import edgekit
-from edgekit.benchmarks.ratios import Ratio, ratio
+from edgekit.ratios import Ratio, ratio
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.peers.material import Material

@@ -22,7 +22,7 @@ from edgekit.benchmarks.peers.cold_start import cold_starts
 from edgekit.benchmarks.peers.contenders import CONTENDERS
 from edgekit.benchmarks.peers.material import Material, prepare
 from edgekit.benchmarks.peers.overhead import sdk_overhead
-from edgekit.benchmarks.ratios import Ratio, ratio
+from edgekit.ratios import Ratio, ratio
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -68,10 +68,12 @@ class Contender:
 
 def compare(material: Material, description: Path, rounds: int) -> dict[str, dict[str, object]]:
     """Time every contender on every photo, interleaved; returns a table per photo size."""
-    contenders = {name: Contender(name, description) for name in CONTENDERS}
+    contenders: dict[str, Contender] = {}
     order = np.random.default_rng(0)
     table: dict[str, dict[str, object]] = {}
     try:
+        for name in CONTENDERS:
+            contenders[name] = Contender(name, description)
         for size, photo in material.photos.items():
             times: dict[str, list[float]] = {name: [] for name in contenders}
             rows: dict[str, list[float]] = {}

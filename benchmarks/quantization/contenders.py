@@ -118,12 +118,15 @@ def from_bundle(name: str, bundle: Path) -> list[Contender]:
     from edgekit.bundle.reader import open_bundle
 
     opened = open_bundle(bundle)
+    made = [variant for variant in opened.manifest.variants if variant.quantization]
     found = []
-    for variant in opened.manifest.variants:
-        if variant.quantization:
-            shown = name if variant.format == "onnx" else f"{name} ({variant.format})"
-            runtime = "onnxruntime" if variant.format == "onnx" else "litert"
-            found.append(Contender(shown, runtime, variant.format, _copied(opened, variant)))
+    for variant in made:
+        shown = name if variant.format == "onnx" else f"{name} ({variant.format})"
+        # A bundle that was quantized twice holds both; a contender is known by its name.
+        if [one.format for one in made].count(variant.format) > 1:
+            shown = f"{name} ({variant.id})"
+        runtime = "onnxruntime" if variant.format == "onnx" else "litert"
+        found.append(Contender(shown, runtime, variant.format, _copied(opened, variant)))
     return found
 
 

@@ -164,6 +164,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
+    if not arguments.output.absolute().parent.is_dir():
+        parser.error(f"-o {arguments.output}: the folder {arguments.output.parent} does not exist")
     torch_compat.prepare()
     torch.set_num_threads(1)  # the CPU time of one thread is what training is bounded by
     setting = Setting(arguments.architecture, arguments.held_out, arguments.seconds, arguments.seed)

@@ -69,7 +69,7 @@ def prepare(bundle: Path, data: Path, folder: Path, *, calibrate: int, limit: in
         bundle: has an fp32 ONNX variant.
         data: images with captions or labels.
         folder: where the graphs go.
-        calibrate: number of images and texts to calibrate on.
+        calibrate: largest number of images to calibrate on; of texts, all of that part are.
         limit: largest number of held-out images.
 
     Returns:

@@ -20,8 +20,8 @@ import numpy as np
 
 from edgekit.benchmarks.quantization import contenders, harness, material
 from edgekit.benchmarks.quantization.contenders import Contender
-from edgekit.benchmarks.ratios import Ratio, ratio
 from edgekit.fidelity import fidelity
+from edgekit.ratios import Ratio, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,6 +190,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if malformed := [entry for entry in given.made if not all(entry.partition("="))]:
+        parser.error(f"--made {malformed[0]}: give it as NAME=OUT.edge")
     made = dict(entry.split("=", 1) for entry in given.made)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

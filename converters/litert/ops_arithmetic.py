@@ -42,6 +42,11 @@ def modulo(call: Call, a: Tensor, b: Tensor) -> Tensor:
     return torch.fmod(a, b) if call.attributes.get("fmod") else torch.remainder(a, b)
 
 
+def power(_call: Call, a: Tensor, b: Tensor) -> Tensor:
+    """Power of the base's type, which ONNX keeps where torch would not."""
+    return torch.pow(a, b).to(a.dtype)
+
+
 def cast(call: Call, x: Tensor) -> Tensor:
     """Change the element type; what depends on the input stays within 32 bits, as LiteRT's operators want."""
     wanted = torch_dtype(call.attributes["to"], call)
@@ -51,12 +56,10 @@ def cast(call: Call, x: Tensor) -> Tensor:
 def clip(call: Call, x: Tensor, *_bounds: Tensor) -> Tensor:
     """Limit to known bounds, which as numbers become one RELU6 or the like."""
     low, high = (call.known(i).item() if call.has(i) else None for i in (1, 2))
-    if low is None and high is None:
-        return x
     # Between the limits of the float type there is nothing to limit.
     if x.is_floating_point() and high is not None and high >= torch.finfo(x.dtype).max:
         high = None
-    return torch.clamp(x, low, high)
+    return x if low is None and high is None else torch.clamp(x, low, high)
 
 
 def gelu(call: Call, x: Tensor) -> Tensor:
@@ -116,7 +119,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Not": _unary(torch.logical_not),
     "Or": _binary(torch.logical_or),
     "PRelu": prelu,
-    "Pow": _binary(torch.pow),
+    "Pow": power,
     "Reciprocal": _unary(torch.reciprocal),
     "Relu": _unary(functional.relu),
     "Round": _unary(torch.round),

@@ -71,6 +71,8 @@ def gather(call: Call, x: Tensor, indices: Tensor) -> Tensor:
 def gather_elements(call: Call, x: Tensor, indices: Tensor) -> Tensor:
     """Pick one element for each index along ``axis``."""
     axis = call.attributes.get("axis", 0)
+    if _from_the_end(call):
+        indices = indices % x.shape[axis]
     if {0, 1} <= call.constants.keys() or not x.is_floating_point():
         return torch.gather(x, axis, indices.long() % x.shape[axis])
     cut = x.movedim(axis, -1)
@@ -88,9 +90,15 @@ def gather_nd(call: Call, x: Tensor, indices: Tensor) -> Tensor:
         return x[tuple(indices.long().unbind(-1))]
     flat = torch.zeros(indices.shape[:-1], dtype=indices.dtype)
     for axis in range(depth):
-        flat = flat * x.shape[axis] + indices[..., axis]
+        place = indices[..., axis] % x.shape[axis] if _from_the_end(call) else indices[..., axis]
+        flat = flat * x.shape[axis] + place
     rows = _picked_rows(x.reshape(math.prod(x.shape[:depth]), -1), flat.reshape(-1))
     return rows.reshape([*indices.shape[:-1], *x.shape[depth:]])
+
+
+def _from_the_end(call: Call) -> bool:
+    """Tell whether a known place is negative; what is computed from the contract's ids never is."""
+    return 1 in call.constants and bool((call.constants[1] < 0).any())
 
 
 def _picked_rows(rows: Tensor, indices: Tensor) -> Tensor:

@@ -29,8 +29,9 @@ def reshape(call: Call, x: Tensor, _shape: Tensor) -> Tensor:
 
 def flatten(call: Call, x: Tensor) -> Tensor:
     """Two dimensions, cut before ``axis``."""
-    axis = call.attributes.get("axis", 1) % (x.ndim + 1)
+    axis = call.attributes.get("axis", 1)
     rows = 1
+    # Counted from the end, -1 stands before the last dimension, as in slices.
     for size in x.shape[:axis]:
         rows *= size
     return x.reshape(rows, -1)

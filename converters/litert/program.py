@@ -115,7 +115,9 @@ def _run(call: Call, values: dict[str, Tensor], known: dict[str, Tensor]) -> tup
         result = OPERATORS[call.op](call, *arguments)
     except _TORCH_ERRORS as error:
         raise call.unsupported(f"it cannot be computed at this shape: {first_line(error)}") from error
-    return result if isinstance(result, tuple) else (result,)
+    results = result if isinstance(result, tuple) else (result,)
+    # A constant written in a node may be double; see `dtypes`.
+    return tuple(one.float() if one.dtype == torch.float64 else one for one in results)
 
 
 def _tensor(value: npt.NDArray[np.generic]) -> Tensor:

@@ -51,8 +51,9 @@ class Observer:
     def take(self, found: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Take the values that `outputs` had for a batch."""
         values = {what: found[name] for what, name in self._names.items()}
-        self._low = min(self._low, float(values["low"]))
-        self._high = max(self._high, float(values["high"]))
+        # NumPy's, unlike Python's own, keep NaN.
+        self._low = float(np.minimum(self._low, values["low"]))
+        self._high = float(np.maximum(self._high, values["high"]))
         size = int(values["size"])
         self.size = max(self.size, size)
         if "channels" in values:

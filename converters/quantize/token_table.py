@@ -67,6 +67,11 @@ def cut_rows(model: onnx.ModelProto, kept: npt.NDArray[np.int64], new_ids: Mappi
         for position, name in enumerate(node.input):
             if editor.is_constant(name):
                 old = np.asarray(editor.value(name))
+                unknown = [int(value) for value in old.reshape(-1) if int(value) not in new_ids]
+                if unknown:
+                    raise UnsupportedModelError(
+                        f"node '{node.name}' compares token ids with {unknown[0]}, which is no token of the tokenizer"
+                    )
                 new = np.array([new_ids[int(value)] for value in old.reshape(-1)], old.dtype).reshape(old.shape)
                 node.input[position] = editor.constant(f"{name}.pruned", new)
     before = after = 0

@@ -88,6 +88,8 @@ def prune(master: Path, out: Path, tokenizer: bytes, spec: TextSpec, texts: Sequ
     parsed = _parse(tokenizer)
     kept = _kept(parsed, {int(i) for i in np.unique(before)} | token_table.compared_ids(model) | {spec.pad_id})
     new_ids = {old: new for new, old in enumerate(kept)}
+    if spec.pad_id not in new_ids:
+        raise UnsupportedModelError(f"tokenizer: the padding id {spec.pad_id} is no token of it; it cannot be pruned")
     smaller = json.dumps(_renumbered(parsed, new_ids), ensure_ascii=False).encode()
     new_spec = replace(spec, pad_id=new_ids[spec.pad_id])
     _check_same(before, TextEncoder(smaller, new_spec).encode(texts), new_ids, texts)

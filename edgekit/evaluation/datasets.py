@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,10 +46,11 @@ def locate(path_or_name: str) -> Path:
     path = Path(path_or_name)
     if not path_or_name:
         raise InputError("the data's path is empty; give a file, a folder, or a name of 'edgekit data list'")
-    if path.exists() or is_pattern(path_or_name) or len(path.parts) != 1:
+    # The functions of os.path, unlike the methods of Path, answer for a name that is too long.
+    if os.path.exists(path) or is_pattern(path_or_name) or len(path.parts) != 1:  # noqa: PTH110
         return path
     fetched = cache_dir() / "data" / path_or_name
-    if fetched.is_dir():
+    if os.path.isdir(fetched):  # noqa: PTH112
         return fetched
     raise InputError(
         f"{path_or_name}: no such file or folder, and not fetched yet; for a set of 'edgekit data list':"
@@ -84,11 +86,11 @@ def open_dataset(path: Path, *, task: Task | None = None, limit: int | None = No
 
 
 def _listing(path: Path, task: Task | None) -> Listing:
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112
         return _folder(path, task)
-    if is_pattern(str(path)) and not path.exists():
+    if is_pattern(str(path)) and not os.path.exists(path):  # noqa: PTH110
         return shards(_all_there(expand(str(path))), task)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113
         raise InputError(f"{path}: no such file or folder")
     refuse_compressed(path)
     if path.suffix.lower() == ".tar" or read_at(path, _TAR_MAGIC_AT, len(_TAR_MAGIC)) == _TAR_MAGIC:
@@ -115,12 +117,14 @@ def _folder(folder: Path, task: Task | None) -> Listing:
 
 
 def _loose_files(folder: Path, here: list[Path], task: Task | None) -> Listing:
-    images = [path for path in walk(folder) if is_image(path)]
+    files = list(walk(folder))
+    images = [path for path in files if is_image(path)]
     if not images:
         raise InputError(f"{folder}: holds no data; looked for {_LAYOUTS}")
     if task == "unlabelled":
         return image_folder(folder)
-    if any(path.with_suffix(CAPTION_SUFFIX).is_file() for path in images):
+    captioned = {path.with_suffix("") for path in files if path.suffix.lower() == CAPTION_SUFFIX}
+    if any(path.with_suffix("") in captioned for path in images):
         return caption_folder(folder)
     direct = [path for path in here if is_image(path)]
     if not direct:
@@ -135,7 +139,7 @@ def _loose_files(folder: Path, here: list[Path], task: Task | None) -> Listing:
 
 
 def _all_there(paths: list[Path]) -> list[Path]:
-    missing = next((path for path in paths if not path.is_file()), None)
+    missing = next((path for path in paths if not os.path.isfile(path)), None)  # noqa: PTH113
     if missing is not None:
         raise InputError(f"{missing}: no such shard; the pattern names {len(paths)}")
     return paths

@@ -151,7 +151,10 @@ def _with_names(shard: Path, entries: list[Entry]) -> Listing:
     names_file = next((place for place in places if place.is_file()), None)
     if names_file is None:
         raise InputError(f"{shard}: its .cls files hold numbers; write the classes' names, one a line, to {places[0]}")
-    names = tuple(line.strip() for line in read_text(names_file).splitlines() if line.strip())
+    names = tuple(line.strip() for line in read_text(names_file).rstrip().splitlines())
+    if "" in names:
+        line = names.index("") + 1
+        raise InputError(f"{names_file}: line {line} is empty; the numbers count lines, so each line needs a name")
     if len(set(names)) != len(names):
         raise InputError(f"{names_file}: names a class twice")
     largest = max(int(name) for name in found)

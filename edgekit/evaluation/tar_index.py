@@ -57,7 +57,8 @@ def index(path: Path) -> list[Member]:
         with tarfile.open(path, "r:") as archive:
             infos = list(archive)
         total = path.stat().st_size
-    except tarfile.TarError as error:
+    # ValueError: a header gives a size that no file has.
+    except (tarfile.TarError, ValueError) as error:
         raise InputError(f"{path}: is no whole tar archive: {error}; copy it again") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error

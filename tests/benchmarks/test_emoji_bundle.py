@@ -89,10 +89,10 @@ def small(monkeypatch):
 
 def test_a_bundle_is_trained_converted_and_scored(sets, small, tmp_path):
     out, stages = tmp_path / "tiny.edge", []
-    report = emoji.make(out, emoji.Setting("vit", "emoji-noto", 30, 0), sets, stages.append)
+    report = emoji.make(out, emoji.Setting("conv", "emoji-noto", 20, 0), sets, stages.append)
     assert report.trained_on == ("emoji-twemoji", "emoji-fluent", "openmoji")
     assert (report.held_out, report.digest) == ("emoji-noto", sets[0].digest)
-    assert (report.n, report.images, report.steps) == (8, 24, 29)
+    assert (report.n, report.images, report.steps) == (8, 24, 19)
     assert report.recall_at_1 >= 0.75  # chance is 0.25
     assert report.standard_error == pytest.approx((report.recall_at_1 * (1 - report.recall_at_1) / 8) ** 0.5)
     assert [stages[0], stages[-1]] == ["embedding the labels", "scoring the held-out set"]

@@ -46,11 +46,12 @@ def test_attention_is_that_of_the_paper():
 def test_training_learns_and_leaves_the_net_ready(monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(emoji_training.time, "process_time", lambda: next(clock))
-    pixels, targets, labels = colours(256, 32)
+    monkeypatch.setattr(emoji_training, "_BATCH", 32)
+    pixels, targets, labels = colours(64, 32)
     torch.manual_seed(0)
     net = NETS["conv"].make(16)
-    steps = emoji_training.train(net, pixels, targets, labels, rate=3e-3, seconds=26, seed=0)
-    assert steps == 25
+    steps = emoji_training.train(net, pixels, targets, labels, rate=3e-3, seconds=21, seed=0)
+    assert steps == 20
     assert not net.training
     with torch.no_grad():
         found = (net(emoji_training.planes(pixels)) @ labels.T).argmax(1)
@@ -61,7 +62,8 @@ def test_the_same_seed_gives_the_same_net(monkeypatch):
     def trained(seed):
         clock = iter(range(1000))
         monkeypatch.setattr(emoji_training.time, "process_time", lambda: next(clock))
-        pixels, targets, labels = colours(70, 32)
+        monkeypatch.setattr(emoji_training, "_BATCH", 16)
+        pixels, targets, labels = colours(20, 32)
         torch.manual_seed(1)
         net = NETS["conv"].make(16)
         emoji_training.train(net, pixels, targets, labels, rate=1e-3, seconds=4, seed=seed)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.benchmarks.ratios import ratio
+from edgekit.ratios import ratio
 
 
 def test_median_and_interval_of_known_rounds() -> None:
