@@ -124,10 +124,10 @@ def preprocessing(folder: Path, ids: npt.NDArray[np.int32], texts: tuple[str, ..
 
 
 def tolerance(measured: Agreement) -> Tolerance:
-    """Return what the golden check shall demand on devices of a tower measured here."""
+    """Return what the golden check shall demand on devices of a tower measured here, on the same golden inputs."""
     plain = max(_FLOOR.cosine_min, _SLACK * (1 - measured.cosine_min))
     centred = max(_FLOOR.centred_min, _SLACK * (1 - measured.centred_min))
-    return Tolerance(cosine_min=round(1 - plain, 6), centred_min=round(1 - centred, 6))
+    return Tolerance(cosine_min=max(-1.0, round(1 - plain, 6)), centred_min=max(-1.0, round(1 - centred, 6)))
 
 
 def within(found: Agreement, limit: Tolerance) -> bool:

@@ -9,8 +9,9 @@ import numpy as np
 
 from edgekit import golden
 from edgekit.bundle.manifest import TowerRecord, VariantRecord
+from edgekit.converters import verdict
 from edgekit.converters.children import run_child
-from edgekit.converters.quantize import figures, gate, packing, work
+from edgekit.converters.quantize import figures, gate, work
 from edgekit.converters.quantize.candidates import METRICS, float_rows, tower_decision
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT
 from edgekit.errors import ConversionError, EdgekitError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from edgekit.bundle.manifest import Agreement
     from edgekit.converters.litert.compile import Compiled
     from edgekit.converters.quantize.packing import Job
     from edgekit.golden import TowerName
@@ -50,7 +50,7 @@ def make(job: Job, name: str, member: str, on_stage: Callable[[str], None]) -> L
     Args:
         job: with a winner.
         name: id of the ONNX variant of the same decision.
-        member: path of the `packing.Quantization` that describes it.
+        member: path of the `Quantization` that describes it.
         on_stage: called with the name of each stage.
 
     Returns:
@@ -90,10 +90,8 @@ def _make(job: Job, name: str, member: str, on_stage: Callable[[str], None]) -> 
     failures = gate.failures(found, metric, job.settings.min_agreement, job.settings.max_drop, both=both)
     if failures:
         raise ConversionError("; ".join(failures))
-    proven: dict[TowerName, Agreement] = {"image": found.image, "text": found.text}
     towers = {
-        tower: _record(job, tower, f"{home}/{tower}.tflite", made[tower], rows[tower][GOLDEN], proven[tower])
-        for tower in TOWERS
+        tower: _record(job, tower, f"{home}/{tower}.tflite", made[tower], rows[tower][GOLDEN]) for tower in TOWERS
     }
     toolchain = {tool: version for one in made.values() for tool, version in one.toolchain.items()}
     variant = VariantRecord(
@@ -148,8 +146,6 @@ def _whole(job: Job, tower: TowerName, part: str) -> npt.NDArray[np.generic]:
     return np.pad(array, ((0, 0), (0, missing)), constant_values=spec.pad_id)
 
 
-def _record(
-    job: Job, tower: TowerName, artifact: str, made: Compiled, rows: npt.NDArray[np.float32], proven: Agreement
-) -> TowerRecord:
+def _record(job: Job, tower: TowerName, artifact: str, made: Compiled, rows: npt.NDArray[np.float32]) -> TowerRecord:
     measured = agreement(rows, golden.reference(job.bundle, tower))
-    return TowerRecord(artifact, (), made.input, made.output, measured, packing.tolerance(measured, proven))
+    return TowerRecord(artifact, (), made.input, made.output, measured, verdict.tolerance(measured))

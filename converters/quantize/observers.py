@@ -30,11 +30,13 @@ class Observer:
     def __init__(self, model: onnx.ModelProto, name: str, prefix: str) -> None:
         readers = _readers(model, name)
         self.name, self.size = name, 0
-        self._low, self._high = np.inf, -np.inf
-        self._names = {what: f"{prefix}.{what}" for what in ("low", "high", "size")}
+        self._low, self._high, self._nan = np.inf, -np.inf, False
+        self._names = {what: f"{prefix}.{what}" for what in ("low", "high", "sum", "size")}
         self.nodes = [
             helper.make_node("ReduceMin", [name], [self._names["low"]], keepdims=0),
             helper.make_node("ReduceMax", [name], [self._names["high"]], keepdims=0),
+            # The engine's extremes pass over NaN; a sum does not.
+            helper.make_node("ReduceSum", [name], [self._names["sum"]], keepdims=0),
             helper.make_node("Size", [name], [self._names["size"]]),
         ]
         if readers & {"MatMul", "Gemm"}:
@@ -51,9 +53,9 @@ class Observer:
     def take(self, found: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Take the values that `outputs` had for a batch."""
         values = {what: found[name] for what, name in self._names.items()}
-        # NumPy's, unlike Python's own, keep NaN.
-        self._low = float(np.minimum(self._low, values["low"]))
-        self._high = float(np.maximum(self._high, values["high"]))
+        self._low = min(self._low, float(values["low"]))
+        self._high = max(self._high, float(values["high"]))
+        self._nan = self._nan or bool(np.isnan([values[what] for what in ("low", "high", "sum")]).any())
         size = int(values["size"])
         self.size = max(self.size, size)
         if "channels" in values:
@@ -70,7 +72,7 @@ class Observer:
         Raises:
             ConversionError: a value was infinite or NaN.
         """
-        if not np.isfinite([self._low, self._high]).all():
+        if self._nan or not np.isfinite([self._low, self._high]).all():
             raise ConversionError(f"tensor '{self.name}' is not finite on the calibration data; check the float tower")
         return Range(
             low=self._low,

@@ -13,7 +13,7 @@ import numpy as np
 from edgekit import __version__, golden
 from edgekit.atomic import write_bytes
 from edgekit.bundle import provenance, schema
-from edgekit.bundle.manifest import Agreement, Tolerance, TowerRecord, VariantRecord
+from edgekit.bundle.manifest import TowerRecord, VariantRecord
 from edgekit.bundle.writer import write_bundle
 from edgekit.converters import card, verdict
 from edgekit.converters.quantize import lite, picture, sheet, work
@@ -170,28 +170,13 @@ def variant_id(decision: Decision, surveys: Mapping[TowerName, Survey]) -> str:
     return most if most != "float32" and held[most] >= _MOST * sum(held.values()) else "mixed"
 
 
-def tolerance(measured: Agreement, proven: Agreement) -> Tolerance:
-    """Return what the golden check shall demand, from the worse of the golden rows and the held-out rows."""
-    worse = replace(
-        measured,
-        cosine_min=min(measured.cosine_min, proven.cosine_min),
-        centred_min=min(measured.centred_min, proven.centred_min),
-    )
-    found = verdict.tolerance(worse)
-    return Tolerance(max(-1.0, found.cosine_min), max(-1.0, found.centred_min))
-
-
 def _variant(job: Job, tree: Path) -> VariantRecord:
     winner = job.outcome.winner
     if winner is None or winner.on_held_out is None or winner.on_held_out.fidelity is None:
         raise ValueError("only a proven candidate can be packed")
     name = variant_id(winner.decision, job.outcome.surveys)
     home = f"variants/{name}"
-    fidelity = winner.on_held_out.fidelity
-    towers = {
-        tower: _tower(job, tree, home, tower, task, fidelity.image if tower == "image" else fidelity.text)
-        for tower, task in job.outcome.tasks.items()
-    }
+    towers = {tower: _tower(job, tree, home, tower, task) for tower, task in job.outcome.tasks.items()}
     member = f"quantization/{name}.json"
     write_bytes(_made(tree / member), schema.dumps(_quantization(job, winner.decision)).encode())
     toolchain = {**job.floats.toolchain, "edgekit": __version__, _RUNTIME: registry.get(_RUNTIME).available().version}
@@ -204,11 +189,11 @@ def _variant(job: Job, tree: Path) -> VariantRecord:
         text=towers["text"],
         toolchain=toolchain,
         quantization=member,
-        fidelity=fidelity,
+        fidelity=winner.on_held_out.fidelity,
     )
 
 
-def _tower(job: Job, tree: Path, home: str, tower: TowerName, task: Task, proven: Agreement) -> TowerRecord:
+def _tower(job: Job, tree: Path, home: str, tower: TowerName, task: Task) -> TowerRecord:
     built = work.built(job.folder, task)
     paths = [f"{home}/{file.name}" for file in sorted(built.parent.iterdir())]
     for path in paths:
@@ -218,7 +203,7 @@ def _tower(job: Job, tree: Path, home: str, tower: TowerName, task: Task, proven
     floats = job.floats.image if tower == "image" else job.floats.text
     artifact = f"{home}/{built.name}"
     sidecars = tuple(path for path in paths if path != artifact)
-    return TowerRecord(artifact, sidecars, floats.input, floats.output, measured, tolerance(measured, proven))
+    return TowerRecord(artifact, sidecars, floats.input, floats.output, measured, verdict.tolerance(measured))
 
 
 def _quantization(job: Job, decision: Decision) -> Quantization:

@@ -46,7 +46,7 @@ def section(job: Job, made: Sequence[VariantRecord], picture: str) -> str:
             "",
             *(f"{line}." for line in report.legend(winner.name if winner else "", outcome.looks)),
             "",
-            f"Float took {milliseconds} with {job.settings.threads or 'default'} threads.",
+            f"Float took {milliseconds}; threads: {job.settings.threads or 'as the engine chooses'}.",
             f"Data: {job.material.name}, sha256 `{job.material.digest[:16]}…`: {counts} held out.",
             *(f"Note: {note}." for note in job.material.notes),
             "",

@@ -161,3 +161,8 @@ def test_a_device_is_held_to_three_times_the_loss_and_never_to_perfection(cosine
     assert found.cosine_min == pytest.approx(1 - max(1e-4, 3 * (1 - cosine)), abs=1e-6)
     assert found.centred_min == pytest.approx(1 - max(1e-3, 3 * (1 - centred)), abs=1e-6)
     assert -1 <= found.centred_min < 1
+
+
+def test_a_tolerance_is_a_cosine() -> None:
+    far = verdict.tolerance(Agreement(4, 1.0, -0.5, 0.0, -0.9, 0.0))
+    assert (far.cosine_min, far.centred_min) == (-1.0, -1.0)

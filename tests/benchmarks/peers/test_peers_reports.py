@@ -252,8 +252,9 @@ def test_a_photo_of_any_size_is_the_same_each_time(size: tuple[int, int]) -> Non
 def test_both_decoders_give_the_same_pixels_and_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoders, "SIZES", {"small": (80, 60)})
     turns: list[str] = []
-    monkeypatch.setattr(decoders, "_pillow", _noting(turns, "pillow", decoders._pillow))
-    monkeypatch.setattr(decoders, "_opencv", _noting(turns, "opencv", decoders._pillow))
+    pillow = decoders._pillow
+    monkeypatch.setattr(decoders, "_pillow", _noting(turns, "pillow", pillow))
+    monkeypatch.setattr(decoders, "_opencv", _noting(turns, "opencv", pillow))
     found = decoders.compare(3)
     assert turns == ["pillow", "opencv"] * 4
     assert (list(found), found["small"].n) == (["small"], 3)

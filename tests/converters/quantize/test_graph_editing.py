@@ -56,7 +56,9 @@ def test_nodes_added_in_any_order_are_sorted(data, count):
 
 
 def test_nodes_that_are_in_order_keep_it():
-    made = model([add("a", "x"), add("b", "x"), add("c", "x"), helper.make_node("Sum", ["c", "a", "b"], ["y"], name="s")])
+    made = model(
+        [add("a", "x"), add("b", "x"), add("c", "x"), helper.make_node("Sum", ["c", "a", "b"], ["y"], name="s")]
+    )
     assert names(Editor(made).close()) == ["a", "b", "c", "s"]
 
 
@@ -133,7 +135,9 @@ def test_a_node_is_kept_for_any_of_its_outputs():
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("bad", [np.nan, -np.inf], ids=["nan", "inf"])
 def test_stored_numbers_of_every_float_type_are_checked(kind, bad):
-    made = model([helper.make_node("Cast", ["w"], ["y"], name="c", to=TensorProto.FLOAT)], {"w": np.array([1, bad], kind)})
+    made = model(
+        [helper.make_node("Cast", ["w"], ["y"], name="c", to=TensorProto.FLOAT)], {"w": np.array([1, bad], kind)}
+    )
     with pytest.raises(ConversionError, match="constant 'w' holds infinity or NaN"):
         check_constants(made)
     check_constants(model([add("y", "x")], {"i": np.array([2**62])}))
@@ -202,7 +206,9 @@ def test_a_table_along_another_axis_or_of_one_axis_is_none():
     graph = Graph(0)
     rows = graph.op("turned", "Gather", graph.weight("t", 32, 64), "token_ids", axis=1)
     line = graph.op("line", "Gather", graph.weight("v", 2048, scale=1.0), "token_ids", axis=0)
-    pooled = graph.op("sum", "Add", graph.op("p", "ReduceSum", rows, keepdims=0), graph.op("q", "ReduceSum", line, keepdims=0))
+    pooled = graph.op(
+        "sum", "Add", graph.op("p", "ReduceSum", rows, keepdims=0), graph.op("q", "ReduceSum", line, keepdims=0)
+    )
     graph.unit(pooled)
     made = graph.model(helper.make_tensor_value_info("token_ids", TensorProto.INT32, ["N", "L"]))
     assert find_groups(made) == ()

@@ -48,13 +48,6 @@ def test_a_variant_with_a_tower_that_may_not_change_is_mixed():
     assert packing.variant_id(decision, {"image": SURVEY}) == "mixed"
 
 
-def test_the_tolerance_is_that_of_the_worse_of_golden_and_held_out_rows():
-    good, bad = Agreement(6, 0.1, 0.99, 1, 0.98, 1), Agreement(90, 0.1, 0.97, 1, 0.9, 1)
-    assert packing.tolerance(good, bad) == packing.tolerance(bad, good)
-    assert packing.tolerance(good, bad).centred_min == pytest.approx(0.7)
-    assert packing.tolerance(good, dataclasses.replace(bad, centred_min=-0.5)).centred_min == -1.0
-
-
 def test_a_section_of_the_card_takes_the_place_of_the_older_one():
     card = "# m\n\ntext\n\n## Measured\n\nfigures\n"
     once = with_section(card, "Quantization", "first\n\n### inside\n\nmore")
