@@ -69,6 +69,13 @@ def quantize_model(model: onnx.ModelProto, decision: TowerDecision, ranges: Mapp
 def choices(groups: Sequence[Group], decision: TowerDecision) -> list[tuple[Group, Method]]:
     """Pair the groups that a decision names with their methods, in the order of `groups`.
 
+    Args:
+        groups: of the tower.
+        decision: names some of them.
+
+    Returns:
+        Groups with their methods.
+
     Raises:
         InputError: a group or a method does not exist, or a method is not for the kind of its group.
     """

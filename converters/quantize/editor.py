@@ -37,13 +37,10 @@ def attribute(node: onnx.NodeProto, name: str, default: float) -> float:
 
 
 class Editor:
-    """The main graph of a model, open for changes; `close` puts them into the model.
-
-    Attributes:
-        model: the model, weights in memory; its nodes and initializers are stale until `close`.
-    """
+    """The main graph of a model, open for changes; `close` puts them into the model."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
+        """Open `model`, weights in memory; its nodes and initializers are stale until `close`."""
         self.model = model
         self._nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
         self._index = {key: position for position, key in enumerate(node_keys(model))}
@@ -58,6 +55,12 @@ class Editor:
     def node(self, key: str) -> onnx.NodeProto:
         """Return the node of that key (see `node_keys`), which may be changed in place.
 
+        Args:
+            key: of one of the model's own nodes.
+
+        Returns:
+            The node.
+
         Raises:
             InputError: there is none.
         """
@@ -71,6 +74,12 @@ class Editor:
 
     def key_of(self, node: onnx.NodeProto) -> str:
         """Return the key of one of the model's own nodes.
+
+        Args:
+            node: as `node` returned it.
+
+        Returns:
+            Its key.
 
         Raises:
             InputError: it was added since.
@@ -108,6 +117,12 @@ class Editor:
 
     def value(self, tensor: str) -> npt.NDArray[np.float32]:
         """Return a stored tensor.
+
+        Args:
+            tensor: its name.
+
+        Returns:
+            Its values, float32 or as they are stored.
 
         Raises:
             ConversionError: it holds infinity or NaN, from which no scale can be computed.
@@ -260,6 +275,9 @@ def _drop_dead(model: onnx.ModelProto) -> None:
 
 def check_constants(model: onnx.ModelProto) -> None:
     """Refuse a model that stores infinity or NaN.
+
+    Args:
+        model: weights in memory.
 
     Raises:
         ConversionError: a constant does; the message names it.

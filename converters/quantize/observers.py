@@ -18,16 +18,10 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Extremes of a tensor over many batches, and figures of its channels where it meets stored weights.
-
-    Attributes:
-        name: of the tensor.
-        nodes: to be added to the graph.
-        outputs: what those nodes write, to be handed to `take` after each batch.
-        size: largest number of elements in a batch so far.
-    """
+    """Extremes of a tensor over many batches, and figures of its channels where it meets stored weights."""
 
     def __init__(self, model: onnx.ModelProto, name: str, prefix: str) -> None:
+        """Observe the tensor `name`: add `nodes` to the graph and hand what they write, `outputs`, to `take`."""
         readers = _readers(model, name)
         self.name, self.size = name, 0
         self._low, self._high, self._nan = np.inf, -np.inf, False
@@ -68,6 +62,9 @@ class Observer:
 
     def range(self) -> Range:
         """Return what was found.
+
+        Returns:
+            The range.
 
         Raises:
             ConversionError: a value was infinite or NaN.

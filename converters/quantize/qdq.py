@@ -63,6 +63,13 @@ def parameters(span: Range, grid: Grid) -> tuple[np.float32, npt.NDArray[np.gene
 def span_of(ranges: Mapping[str, Range], tensor: str) -> Range:
     """Return the range of a tensor.
 
+    Args:
+        ranges: by tensor.
+        tensor: its name.
+
+    Returns:
+        Its range.
+
     Raises:
         InputError: it was not measured.
     """
@@ -73,6 +80,15 @@ def span_of(ranges: Mapping[str, Range], tensor: str) -> Range:
 
 def held(editor: Editor, tensor: str, ranges: Mapping[str, Range], grid: Grid) -> str:
     """Return the name of a tensor as it is after being held in integers; one pair of nodes serves all who ask.
+
+    Args:
+        editor: the graph.
+        tensor: float32.
+        ranges: by tensor.
+        grid: the integers to hold it in.
+
+    Returns:
+        Name of the tensor after the pair.
 
     Raises:
         InputError: the tensor's range is missing or not finite.
@@ -85,6 +101,12 @@ def held(editor: Editor, tensor: str, ranges: Mapping[str, Range], grid: Grid) -
 
 def hold_output(editor: Editor, tensor: str, ranges: Mapping[str, Range], grid: Grid) -> None:
     """Make all readers of a node's output read it as held in integers; the node writes it under another name.
+
+    Args:
+        editor: the graph.
+        tensor: float32, written by a node; anything else is left alone.
+        ranges: by tensor.
+        grid: the integers to hold it in.
 
     Raises:
         InputError: the tensor's range is missing or not finite.

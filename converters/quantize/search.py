@@ -229,24 +229,32 @@ class Search:
     def _prove(
         self, bench: Bench, path: list[Step], asked: Callable[[], bool]
     ) -> tuple[Candidate | None, dict[TowerName, Task], str]:
-        """Take the fastest candidate that passes on the held-out part too."""
+        """Take the fastest candidate that passes on the held-out part too.
+
+        After each that fails, half of what is left is passed over: those that are nearly as fast are likely to fail too.
+        When time is over, the most faithful has the last chance.
+        """
         self._stage("proving the choice on held-out data")
         best = [one for one in bench.seen.values() if one.passed and _changes(one.decision)]
         # By what was predicted from many timings, not by the one timing of the whole, which is noisier.
         best.sort(key=lambda one: one.predicted)
         reason = "no candidate passed on the data that the search chooses by"
         last: Candidate | None = None
-        while bench.looks < MAX_LOOKS and (bench.looks == 0 or (time.monotonic() < self._until(1.0) and not asked())):
-            candidate = best.pop(0) if best else self._more_faithful(bench, path, last)
+        over = False
+        while bench.looks < MAX_LOOKS and not (over and not best):
+            over = time.monotonic() >= self._until(1.0) or asked()
+            candidate = _next(best, bench.looks, over=over)
+            if candidate is None and not over:
+                candidate = self._more_faithful(bench, path, last)
             if candidate is None:
                 break
             last, tasks = bench.on_held_out(candidate)
             if last.on_held_out is not None and not last.on_held_out.failures:
                 return last, tasks, ""
             reason = "; ".join(last.on_held_out.failures if last.on_held_out else ())
-        else:
-            reason += f"; the held-out data was looked at {bench.looks} times, or the time is over"
-        return None, {}, _with_failures(reason, bench) if last is None else reason
+        if last is None:
+            return None, {}, _with_failures(reason, bench)
+        return None, {}, f"{reason}; the held-out data was looked at {bench.looks} times"
 
     def _more_faithful(self, bench: Bench, path: list[Step], last: Candidate | None) -> Candidate | None:
         """Go back towards float until a candidate passes on the search part."""
@@ -269,6 +277,16 @@ class Search:
     def _stage(self, name: str) -> None:
         left = max(0.0, self._until(1.0) - time.monotonic()) / 60
         self.on_stage(f"{name} ({left:.1f} min left)")
+
+
+def _next(best: list[Candidate], looks: int, *, over: bool) -> Candidate | None:
+    """Take the next candidate to prove out of `best`, the fastest first; with it go those that are passed over."""
+    if not best:
+        return None
+    index = 0 if looks == 0 else len(best) - 1 if over else len(best) // 2
+    found = best[index]
+    del best[: index + 1]
+    return found
 
 
 def _decision(choice: Choice, smoothing: dict[str, float]) -> Decision:

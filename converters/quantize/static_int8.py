@@ -114,6 +114,12 @@ def hold_adds(editor: Editor, region: Region, ranges: Mapping[str, Range], grid:
     Without it every residual add of a convolutional tower turns both its terms into floats and its result back, which
     costs more than the convolutions gain.
 
+    Args:
+        editor: the graph.
+        region: of the group.
+        ranges: by tensor.
+        grid: the integers to hold sums in.
+
     Raises:
         InputError: a range is missing or not finite.
     """

@@ -16,6 +16,12 @@ _BYTE = re.compile(r"<0x[0-9A-F]{2}>\Z")
 def vocabulary(model: dict[str, Any]) -> dict[str, int]:
     """Return token to id, added tokens left out.
 
+    Args:
+        model: the field ``model`` of a tokenizer's JSON.
+
+    Returns:
+        Token to id.
+
     Raises:
         UnsupportedModelError: the kind of tokenizer is not one that can be pruned.
     """
@@ -42,6 +48,9 @@ def closure(model: dict[str, Any], used: Iterable[str]) -> set[str]:
     Args:
         model: the ``model`` of a tokenizer's JSON.
         used: tokens.
+
+    Returns:
+        Tokens.
 
     Raises:
         UnsupportedModelError: the model's settings make the argument above wrong.

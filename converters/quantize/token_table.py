@@ -35,6 +35,12 @@ _ENDS = {"ArgMax", "ArgMin", "Shape", "Size"}
 def compared_ids(model: onnx.ModelProto) -> set[int]:
     """Return the ids that the graph compares tokens with (padding, end of text); they must stay.
 
+    Args:
+        model: the text tower.
+
+    Returns:
+        Ids.
+
     Raises:
         UnsupportedModelError: the graph computes with ids in a way that does not survive renumbering.
     """

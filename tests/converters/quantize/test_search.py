@@ -10,7 +10,7 @@ import edgekit
 import quantize_kit
 from edgekit.bundle import schema
 from edgekit.bundle.reader import open_bundle
-from edgekit.converters.quantize import journal, packing, run, work
+from edgekit.converters.quantize import journal, packing, run, search, work
 from edgekit.converters.quantize.crew import Interrupted
 from edgekit.errors import InputError
 from edgekit.verification import verify
@@ -126,6 +126,18 @@ def test_with_the_gate_off_the_cheapest_with_finite_outputs_is_taken(tmp_path, b
     bundle = open_bundle(out)
     assert [v.id for v in bundle.manifest.variants] == ["mixed"]
     assert verify(bundle).passed
+
+
+@pytest.mark.parametrize(
+    ("over_from", "order"), [(99, [0, 4, 6, 7]), (0, [0, 7]), (1, [0, 7]), (2, [0, 4, 7])], ids=str
+)
+def test_after_a_failure_the_proof_goes_towards_float_and_ends_with_the_most_faithful(over_from, order):
+    best = list(range(8))
+    found = []
+    while best:
+        found.append(search._next(best, len(found), over=len(found) >= over_from))
+    assert found == order
+    assert search._next(best, 3, over=False) is None
 
 
 def test_an_interrupted_search_is_continued_and_ends_as_if_it_had_not_been(
