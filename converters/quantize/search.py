@@ -231,7 +231,7 @@ class Search:
     ) -> tuple[Candidate | None, dict[TowerName, Task], str]:
         """Take the fastest candidate that passes on the held-out part too.
 
-        After each that fails, half of what is left is passed over: those that are nearly as fast are likely to fail too.
+        After each that fails, half of what is left is passed over: what is nearly as fast most likely fails too.
         When time is over, the most faithful has the last chance.
         """
         self._stage("proving the choice on held-out data")
