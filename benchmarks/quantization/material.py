@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from edgekit.evaluation.records import Dataset
 
 Batches = tuple["npt.NDArray[np.generic]", ...]
-_SPLIT_SEED = 0
+# The held-out part is that of `edgekit quantize`, whose search may then take part with what it delivered.
+_PARTS, _SPLIT_SEED = (0.45, 0.55), 0
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def prepare(bundle: Path, data: Path, folder: Path, *, calibrate: int, limit: in
     if variant is None:
         raise InputError(f"{bundle}: has no fp32 ONNX variant; convert it with --weights float32")
     masters = {tower: _unpack(opened, record, folder / tower, tower) for tower, record in _towers(variant)}
-    calibration, held_out = split(open_dataset(data), (0.3, 0.7), _SPLIT_SEED)
+    calibration, held_out = split(open_dataset(data), _PARTS, _SPLIT_SEED)
     encoder = TextEncoder(bytes(opened.read(opened.manifest.text.tokenizer)), opened.manifest.text)
     return Material(
         opened.manifest.name,

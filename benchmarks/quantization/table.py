@@ -8,6 +8,7 @@ bootstrap intervals; an agreement's or a metric's standard error follows ±.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
@@ -69,7 +70,9 @@ def compare(given: Material, field: Sequence[Contender], folder: Path, *, rounds
     for contender in everyone:
         name = contender.name
         try:
-            paths = _build(given, contender, folder)
+            # Some peers draw their progress on standard output, where the table goes.
+            with contextlib.redirect_stdout(sys.stderr):
+                paths = _build(given, contender, folder)
             sessions = {
                 tower: harness.open_file(path, contender.runtime, contender.format, threads)
                 for tower, path in paths.items()

@@ -46,7 +46,7 @@ def test_labels_are_put_into_the_first_template_and_captions_are_not(
 ) -> None:
     data = _set(tmp_path / "data", column)
     found = material.prepare(tiny_bundle, data, tmp_path / "m", calibrate=3, limit=100)
-    _, held_out = split(open_dataset(data), (0.3, 0.7), 0)
+    _, held_out = split(open_dataset(data), material._PARTS, material._SPLIT_SEED)
     texts = [f"a photo of {text}" if column == "label" else text for text in held_out.texts]
     assert [batch[0].tolist() for batch in found.held_out.padded] == _texts(tiny_bundle, texts)
     assert found.targets == held_out.targets
@@ -69,7 +69,7 @@ def test_a_limit_keeps_the_first_images_with_their_targets_and_every_text(tiny_b
 def test_pixels_and_ids_are_those_of_the_sdk(tiny_bundle: Path, tmp_path: Path) -> None:
     data = _set(tmp_path / "data", "caption")
     found = material.prepare(tiny_bundle, data, tmp_path / "m", calibrate=1, limit=3)
-    _, held_out = split(open_dataset(data), (0.3, 0.7), 0)
+    _, held_out = split(open_dataset(data), material._PARTS, material._SPLIT_SEED)
     spec = open_bundle(tiny_bundle).manifest.image
     np.testing.assert_array_equal(found.held_out.pixels[2][0], preprocess(held_out.items[2].read(), spec))
     for ids, padded in zip(found.held_out.ids, found.held_out.padded, strict=True):
