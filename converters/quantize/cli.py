@@ -43,7 +43,7 @@ FAILED = 1
 @click.option("--for", "objective", type=click.Choice(get_args(Objective)), default="latency", show_default=True)
 @click.option("--methods", metavar="A,B", help="Methods to try.  [default: those that suit the target]")
 @click.option("--towers", default=",".join(TOWERS), show_default=True, metavar="A,B", help="Towers that may change.")
-@click.option("--target", default="any", show_default=True, help="What it is for, such as x86-avx2.")
+@click.option("--target", default="any", show_default=True, help="Processor: any, cpu (this one), x86-vnni …")
 @click.option(
     "--threads", default=1, show_default=True, type=click.IntRange(0), help="Of the inferences that are timed."
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgekit.converters.quantize.records import Range, TowerDecision
 
 _NARROW = "_7bit"
+_NARROWEST = "x86-avx2"
 # Activations that processors compute only by way of float32; they are for GPUs and NPUs.
 _ELSEWHERE = frozenset({"float16", "uint16"})
 
@@ -47,13 +48,14 @@ def usual(target: str) -> tuple[str, ...]:
     """Name the methods to try where the user names none.
 
     Args:
-        target: a key of `methods.SATURATES`; ``any`` and ``cpu`` stand for this processor.
+        target: a key of `methods.SATURATES`; ``cpu`` stands for this processor, ``any`` for all of them: a file that
+            computes right wherever sums saturate computes right elsewhere too.
 
     Returns:
         On a processor those that compute in float32 or 8 bits, with weights in 7 bits in place of 8 only where sums
         would saturate; every method for any other target.
     """
-    wanted = instructions.here() if target in ("any", "cpu") else target
+    wanted = {"cpu": instructions.here(), "any": _NARROWEST}.get(target, target)
     if wanted not in SATURATES:
         return tuple(METHODS)
     fitting = {for_instructions(name, wanted) for name in METHODS if not name.endswith(_NARROW)}

@@ -26,8 +26,8 @@ class Settings:
         methods: names of the methods to try; empty tries those that suit the target.
         towers: the towers that may change.
         objective: what is made small: ``latency`` on this device, or ``size``.
-        target: what the variant is recorded for: an instruction set such as ``x86-avx2``, which decides whether
-            weights may use all of 8 bits, or another name; ``any`` for a portable file, chosen on this processor.
+        target: what the variant is recorded for: an instruction set such as ``x86-vnni``, which decides whether
+            weights may use all of 8 bits; ``cpu`` for this processor, ``any`` for a file right on every one.
         threads: of the inferences that are timed; 0 leaves it to the engine.
         keep_float: leave the float variant in the new bundle.
         formats: what is written; ``onnx`` always, ``litert`` too where asked.

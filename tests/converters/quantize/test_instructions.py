@@ -50,5 +50,11 @@ def test_any_other_target_is_offered_everything():
     assert kit.usual("hexagon") == tuple(METHODS)
 
 
-def test_any_stands_for_this_processor():
-    assert kit.usual("any") == kit.usual(instructions.here()) == kit.usual("cpu")
+def test_cpu_stands_for_this_processor():
+    assert kit.usual("cpu") == kit.usual(instructions.here())
+
+
+def test_a_file_for_any_processor_is_right_where_sums_saturate():
+    assert kit.usual("any") == kit.usual("x86-avx2")
+    assert "static_int8_7bit" in kit.usual("any")
+    assert "static_int8" not in kit.usual("any")
