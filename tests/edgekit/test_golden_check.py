@@ -69,8 +69,9 @@ def test_all_reasons_are_told_when_none_passes(tmp_path: Path) -> None:
     with pytest.raises(RuntimeUnavailableError) as caught:
         edgekit.load(bundle)
     lines = str(caught.value).splitlines()
-    assert len(lines) == 4
-    assert [line.split()[0] for line in lines[1:]] == ["wrong", "nan", "malformed"]
+    assert [line.split()[0] for line in lines[1:4]] == ["wrong", "nan", "malformed"]
+    assert "edgekit tune" in lines[4]
+    assert len(lines) == 5
 
 
 def test_a_tower_that_is_not_asked_for_is_not_judged(tmp_path: Path) -> None:
