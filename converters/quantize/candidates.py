@@ -135,24 +135,46 @@ class Bench:
         failed = tuple(f"the {tower} tower {entry.failed}" for tower, entry in of.items() if entry.failed)
         if failed:
             return Candidate(name, decision, predicted, size, ratios, Seen(None, None, failed))
-        facts = self._material.parts[part]
         image, text = (np.load(work.rows(self._folder, tasks[tower], part)) for tower in TOWERS)
-        float_image, float_text = (float_rows(self._folder, tower, part) for tower in TOWERS)
-        text, float_text = figures.pool(text, facts.prompts), figures.pool(float_text, facts.prompts)
-        found = fidelity(image, text, float_image, float_text, data=self._material.name, digest=facts.digest)
-        metric = None
-        if self._material.task in METRICS:
-            metric = figures.metric(
-                METRICS[self._material.task], (image, text), (float_image, float_text), facts.targets
-            )
-        both = self._material.task != "classification"
-        failures = gate.failures(found, metric, self._settings.min_agreement, self._settings.max_drop, both=both)
+        seen = judged(self._folder, self._material, self._settings, part, image, text)
         worth = (
             worthless(size, ratios, self.scale, self._settings)
             if decision.image.methods or decision.text.methods
             else ()
         )
-        return Candidate(name, decision, predicted, size, ratios, Seen(found, metric, (*failures, *worth)))
+        return Candidate(name, decision, predicted, size, ratios, replace(seen, failures=(*seen.failures, *worth)))
+
+
+def judged(
+    folder: Path,
+    material: Material,
+    settings: Settings,
+    part: str,
+    image: npt.NDArray[np.float32],
+    text: npt.NDArray[np.float32],
+) -> Seen:
+    """Hold a variant's rows on a part of the data against the promise, on whatever engine they were computed.
+
+    Args:
+        folder: of the search, with the float towers' rows.
+        material: what the data is.
+        settings: the promise.
+        part: of the data.
+        image: (N, D) float32 unit rows.
+        text: (M, D) float32 unit rows, one for each prompt.
+
+    Returns:
+        The figures, and what is not kept.
+    """
+    facts = material.parts[part]
+    float_image, float_text = (float_rows(folder, tower, part) for tower in TOWERS)
+    text, float_text = figures.pool(text, facts.prompts), figures.pool(float_text, facts.prompts)
+    found = fidelity(image, text, float_image, float_text, data=material.name, digest=facts.digest)
+    metric = None
+    if material.task in METRICS:
+        metric = figures.metric(METRICS[material.task], (image, text), (float_image, float_text), facts.targets)
+    both = material.task != "classification"
+    return Seen(found, metric, gate.failures(found, metric, settings.min_agreement, settings.max_drop, both=both))
 
 
 def float_rows(folder: Path, tower: TowerName, part: str) -> npt.NDArray[np.float32]:

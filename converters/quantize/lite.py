@@ -11,11 +11,11 @@ from edgekit import golden
 from edgekit.bundle.manifest import TowerRecord, VariantRecord
 from edgekit.converters import verdict
 from edgekit.converters.children import run_child
-from edgekit.converters.quantize import figures, gate, work
-from edgekit.converters.quantize.candidates import METRICS, float_rows, tower_decision
+from edgekit.converters.quantize import work
+from edgekit.converters.quantize.candidates import judged, tower_decision
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT
 from edgekit.errors import ConversionError, EdgekitError
-from edgekit.fidelity import agreement, fidelity
+from edgekit.fidelity import agreement
 from edgekit.golden import TOWERS
 
 if TYPE_CHECKING:
@@ -76,20 +76,9 @@ def _make(job: Job, name: str, member: str, on_stage: Callable[[str], None]) -> 
         made[tower] = _compile(job, tower, path, on_stage)
         rows[tower] = _run(job, tower, path, on_stage)
         files[f"{home}/{path.name}"] = path
-    facts = job.material.parts[HELD_OUT]
-    image, text = rows["image"][HELD_OUT], figures.pool(rows["text"][HELD_OUT], facts.prompts)
-    floats = (
-        float_rows(job.folder, "image", HELD_OUT),
-        figures.pool(float_rows(job.folder, "text", HELD_OUT), facts.prompts),
-    )
-    found = fidelity(image, text, *floats, data=job.material.name, digest=facts.digest)
-    metric = None
-    if job.material.task in METRICS:
-        metric = figures.metric(METRICS[job.material.task], (image, text), floats, facts.targets)
-    both = job.material.task != "classification"
-    failures = gate.failures(found, metric, job.settings.min_agreement, job.settings.max_drop, both=both)
-    if failures:
-        raise ConversionError("; ".join(failures))
+    seen = judged(job.folder, job.material, job.settings, HELD_OUT, rows["image"][HELD_OUT], rows["text"][HELD_OUT])
+    if seen.failures:
+        raise ConversionError("; ".join(seen.failures))
     towers = {
         tower: _record(job, tower, f"{home}/{tower}.tflite", made[tower], rows[tower][GOLDEN]) for tower in TOWERS
     }
@@ -103,7 +92,7 @@ def _make(job: Job, name: str, member: str, on_stage: Callable[[str], None]) -> 
         text=towers["text"],
         toolchain=toolchain,
         quantization=member,
-        fidelity=found,
+        fidelity=seen.fidelity,
     )
     return Lite(variant, files)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from edgekit.choices import list_choices
 from edgekit.errors import BundleError, EdgekitError, ExecutionError, ImageError, InputError, TextError
 from edgekit.evaluation.job import Embedded, Job, embed
 from edgekit.evaluation.job_files import read_job, read_result, write_job, write_result
+from edgekit.trials.endings import ended_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,9 +106,7 @@ def _raise_refusal(folder: Path) -> None:
 def _ending(code: int) -> str:
     if code > 0:
         return f"its process ended with exit code {code}"
-    known = {member.value: member.name for member in signal.Signals}
-    hint = ", most likely by the system for lack of memory" if -code == signal.SIGKILL else ""
-    return f"its process was ended by {known.get(-code, f'signal {-code}')}{hint}"
+    return f"its process was ended by {ended_by(-code)}"
 
 
 def _last_line(log: BinaryIO) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from edgekit.bundle import schema
 from edgekit.errors import BundleError, ExecutionError
+from edgekit.trials.endings import ended_by
 from edgekit.trials.records import Again, Result, Round
 
 if TYPE_CHECKING:
@@ -138,9 +139,7 @@ class TrialProcess:
             return f"answered with something else than a result{self._last_line()}"
         if code >= 0:
             return f"ended with exit code {code} and without a result{self._last_line()}"
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        hint = ", most likely by the system for lack of memory" if -code == signal.SIGKILL else ""
-        return f"ended by {name}{hint}{self._last_line()}"
+        return f"ended by {ended_by(-code)}{self._last_line()}"
 
     def _last_line(self) -> str:
         size = self._log.seek(0, os.SEEK_END)
