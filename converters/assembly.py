@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from edgekit.bundle.manifest import (
     VariantRecord,
 )
 from edgekit.converters import exchange, verdict
-from edgekit.converters.card import card
+from edgekit.converters.card import card, with_section
 from edgekit.converters.golden_files import write_golden
 from edgekit.golden import TowerName
 
@@ -82,11 +83,11 @@ def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manife
     golden = write_golden(folder, tree, result.photos, exchange.read_request(folder).texts)
     variant = _variant(tree, result, facts)
     variants = (variant, *_more_variants(folder, tree, result))
-    text = exchange.text_spec(facts, trim_padding=result.trim_padding)
+    reading = exchange.text_spec(facts, trim_padding=result.trim_padding)
     (tree / "text").mkdir()
-    (folder / exchange.TOKENIZER).rename(tree / text.tokenizer)
+    (folder / exchange.TOKENIZER).rename(tree / reading.tokenizer)
     steps = provenance.extend(
-        (),
+        facts.history,
         "convert",
         {
             "source": result.source,
@@ -104,21 +105,27 @@ def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manife
         description=facts.description,
         source=SourceRecord(result.source, facts.weights_sha256),
         embedding=EmbeddingSpec(
-            space=f"sha256:{facts.weights_sha256[:32]}",
+            space=facts.space,
             dimension=facts.dimension,
             logit_scale=facts.logit_scale,
             logit_bias=facts.logit_bias,
             scores=facts.scores,
         ),
         image=facts.image,
-        text=replace(text, templates=templates),
+        text=replace(reading, templates=templates),
         variants=variants,
         golden=golden,
         provenance=steps,
         files=(),
     )
     sizes: dict[TowerName, int] = {"image": _size(tree, variant.image), "text": _size(tree, variant.text)}
-    write_bytes(tree / "card.md", card(manifest, result.preprocessing, sizes).encode())
+    page = card(manifest, result.preprocessing, sizes)
+    for title, body in facts.sections.items():
+        page = with_section(page, title, body)
+    write_bytes(tree / "card.md", page.encode())
+    for path, file in facts.attachments.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, tree / path)
     return manifest, sizes
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.bundle import schema
-from edgekit.bundle.manifest import Cleaning, ImageSpec, Scores, TensorSpec, TextSpec
+from edgekit.bundle.manifest import Cleaning, ImageSpec, Scores, Step, TensorSpec, TextSpec
 from edgekit.text import TextEncoder
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ class Facts:
     templates: tuple[str, ...]
     storage: dict[str, str]
     toolchain: dict[str, str]
+    space: str
+    history: tuple[Step, ...]
+    sections: dict[str, str]
+    attachments: dict[str, str]
 
 
 @dataclass(frozen=True)

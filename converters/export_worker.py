@@ -111,6 +111,10 @@ def _facts(model: SourceModel) -> exchange.Facts:
         templates=model.templates,
         storage=dict(model.storage),
         toolchain=dict(model.toolchain),
+        space=model.space or f"sha256:{model.weights_sha256[:32]}",
+        history=model.history,
+        sections=dict(model.sections),
+        attachments={path: str(file.absolute()) for path, file in model.attachments.items()},
     )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from edgekit.bundle.manifest import Cleaning, ImageSpec, Scores
+    from edgekit.bundle.manifest import Cleaning, ImageSpec, Scores, Step
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,10 @@ class SourceModel:
         templates: prompt templates, each with one ``{}``.
         toolchain: name and version of each package involved.
         storage: per tower, how its weights are stored: a name of `edgekit.converters.compress`.
+        space: id of the embedding space; empty derives it from `weights_sha256`.
+        history: the steps that made the source, where they are known; ``convert`` follows them.
+        sections: of the card, Markdown by title, after what the conversion measured.
+        attachments: files that go into the bundle, by their path in it, such as the pictures of a section.
     """
 
     name: str
@@ -100,3 +104,7 @@ class SourceModel:
     templates: tuple[str, ...]
     toolchain: dict[str, str]
     storage: Mapping[str, str] = field(default_factory=lambda: {"image": "float32", "text": "float32"})
+    space: str = ""
+    history: tuple[Step, ...] = ()
+    sections: Mapping[str, str] = field(default_factory=dict)
+    attachments: Mapping[str, Path] = field(default_factory=dict)

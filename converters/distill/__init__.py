@@ -1,0 +1,1 @@
+"""Train a small student from a teacher, and write it as a bundle."""

@@ -1,0 +1,1 @@
+"""What a student sees: images under stored augmentations, texts, and what the teachers said of each."""

@@ -1,0 +1,1 @@
+"""Freeze a vocabulary into a bundle: an image tower and a matrix."""
