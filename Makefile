@@ -10,7 +10,7 @@ PIP := -m pip --disable-pip-version-check -qq
 SOURCES := $(shell git ls-files edgekit runtimes converters benchmarks samples '*.toml')
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types unit support fuzz starter bench bench-quantization clean
+.PHONY: demo test lint types unit support fuzz starter bench bench-quantization bench-distillation clean
 
 demo: $(DEMO)/.ok
 	$(DEMO)/bin/python samples/demo.py
@@ -59,6 +59,11 @@ bench: $(TEST)/.ok
 bench-quantization: $(PEERS)/.ok
 	$(PEERS)/bin/python -m edgekit.benchmarks.quantization.table $(BENCH_ARGS)
 
+# Students against labels alone, each loss, one process against two; about forty minutes.
+bench-distillation: $(TEST)/.ok
+	for set in emoji-noto emoji-twemoji emoji-fluent openmoji; do $(TEST)/bin/edgekit data fetch $$set || exit 1; done
+	$(TEST)/bin/python -m edgekit.benchmarks.distillation.study $(BENCH_ARGS)
+
 $(PEERS)/.ok: pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python $(PIP) install "torch==2.13.0" -e ".[onnx,litert,convert,quantize,bench]" "nncf==3.4.0"
@@ -82,6 +87,6 @@ $(TEST)/.ok: pyproject.toml .ci/tools
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python $(PIP) install --upgrade pip
 	$(TEST)/bin/python $(PIP) install "torch==2.13.0" \
-	  -e ".[onnx,litert,convert,convert-litert,quantize,data,starter,bench,dev,video]"
+	  -e ".[onnx,litert,convert,convert-litert,quantize,distill,data,starter,bench,dev,video]"
 	sh .ci/tools
 	touch $@
