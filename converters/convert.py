@@ -24,7 +24,7 @@ from edgekit.text import fill_templates
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgekit.bundle.manifest import TowerRecord, VariantRecord
+    from edgekit.bundle.manifest import VariantRecord
 
 _PACKAGE = "edgekit.converters"
 _FLOAT = "float32"
@@ -126,18 +126,18 @@ def _finish(
 ) -> Report:
     storage: dict[TowerName, str] = dict.fromkeys(TOWERS, _FLOAT)
     run_child(f"{_PACKAGE}.engine_worker", folder, (_FLOAT,), on_stage)
-    fidelity = verdict.towers(folder, _FLOAT, storage)
+    facts = exchange.read_facts(folder)
+    fidelity = verdict.towers(folder, _FLOAT, storage, facts.unjudged)
     trim = verdict.trims(folder)
     ids = exchange.encoder(folder, trim_padding=False).encode(check_inputs.TEXTS)
     preprocessing = verdict.preprocessing(folder, ids, check_inputs.TEXTS, options.pixel_limit)
-    wanted = exchange.read_facts(folder).storage
-    storage = {tower: options.weights or wanted.get(tower, _FLOAT) for tower in TOWERS}
+    storage = {tower: options.weights or facts.storage.get(tower, _FLOAT) for tower in TOWERS}
     graphs = folder / _FLOAT
     if set(storage.values()) != {_FLOAT}:
         graphs = folder / "stored"
         run_child(f"{_PACKAGE}.compress_worker", folder, (graphs.name, *storage.values()), on_stage)
         run_child(f"{_PACKAGE}.engine_worker", folder, (graphs.name,), on_stage)
-        fidelity = verdict.towers(folder, graphs.name, storage)
+        fidelity = verdict.towers(folder, graphs.name, storage, facts.unjudged)
     litert = None
     if options.target == "litert":
         litert = make_variant(folder, assembly.precision_of(storage), storage, on_stage)
@@ -156,10 +156,9 @@ def _finish(
 
 
 def _litert_report(folder: Path, variant: VariantRecord) -> dict[TowerName, TowerReport]:
-    records: dict[TowerName, TowerRecord] = {"image": variant.image, "text": variant.text}
     return {
         tower: TowerReport((folder / assembly.TREE / record.artifact).stat().st_size, record.fidelity)
-        for tower, record in records.items()
+        for tower, record in variant.towers.items()
     }
 
 

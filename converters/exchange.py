@@ -62,6 +62,7 @@ class Facts:
     history: tuple[Step, ...]
     sections: dict[str, str]
     attachments: dict[str, str]
+    unjudged: tuple[str, ...]
 
 
 @dataclass(frozen=True)

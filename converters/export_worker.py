@@ -115,6 +115,7 @@ def _facts(model: SourceModel) -> exchange.Facts:
         history=model.history,
         sections=dict(model.sections),
         attachments={path: str(file.absolute()) for path, file in model.attachments.items()},
+        unjudged=model.unjudged,
     )
 
 

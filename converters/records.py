@@ -86,6 +86,8 @@ class SourceModel:
         history: the steps that made the source, where they are known; ``convert`` follows them.
         sections: of the card, Markdown by title, after what the conversion measured.
         attachments: files that go into the bundle, by their path in it, such as the pictures of a section.
+        unjudged: towers whose agreement is measured but not judged, since they were proven before, as one that a
+            student keeps from a quantized bundle.
     """
 
     name: str
@@ -108,3 +110,4 @@ class SourceModel:
     history: tuple[Step, ...] = ()
     sections: Mapping[str, str] = field(default_factory=dict)
     attachments: Mapping[str, Path] = field(default_factory=dict)
+    unjudged: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from edgekit import frozen_labels
 from edgekit.errors import ExecutionError, InputError, TextError
 from edgekit.preprocess import preprocess_batch
 from edgekit.results import Classification, Label
@@ -15,13 +16,14 @@ from edgekit.scoring import rank, scores
 from edgekit.text_embedder import TextEmbedder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
     from typing_extensions import Self
 
     from edgekit.bundle.manifest import Manifest
     from edgekit.bundle.reader import Bundle
+    from edgekit.frozen_labels import FrozenLabels
     from edgekit.golden import TowerName
     from edgekit.preprocess import ChannelOrder, Decoding, ImageSource
     from edgekit.results import Explanation
@@ -44,6 +46,10 @@ class Clip:
         self._explanation = explanation
         self._closed = False
         self._texts = TextEmbedder(bundle, towers["text"]) if "text" in towers else None
+        self._frozen: FrozenLabels | None = None
+        if bundle.manifest.labels is not None:
+            variant = next(v for v in bundle.manifest.variants if v.id == explanation.chosen.variant)
+            self._frozen = frozen_labels.read(bundle, variant)
 
     @property
     def manifest(self) -> Manifest:
@@ -54,6 +60,11 @@ class Clip:
     def dimension(self) -> int:
         """Length D of an embedding."""
         return self.manifest.embedding.dimension
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels frozen into the bundle, which `classify` takes by default; empty where there are none."""
+        return self._frozen.names if self._frozen is not None else ()
 
     @property
     def space(self) -> str:
@@ -110,7 +121,7 @@ class Clip:
 
         Raises:
             TextError: one of them is not a text.
-            InputError: `texts` is a single text instead of a list.
+            InputError: `texts` is a single text instead of a list, or the bundle has no text tower.
             ExecutionError: the text tower was not loaded, or the `Clip` is closed.
         """
         return self._text_embedder().embed(texts)
@@ -118,17 +129,19 @@ class Clip:
     def embed_labels(self, labels: Sequence[str], *, templates: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
         """Embed labels through prompt templates: the mean of a label's prompts, scaled to length one.
 
-        Source: Radford et al. 2021, arXiv 2103.00020, section 3.1.4 (prompt ensembling in embedding space).
+        Source: Radford et al. 2021, arXiv 2103.00020, section 3.1.4 (prompt ensembling in embedding space). A bundle
+        without a text tower gives the stored embeddings of its frozen labels.
 
         Args:
             labels: such as ``"a cat"``, at least one.
-            templates: each with one ``{}``; None takes the bundle's own.
+            templates: each with one ``{}``; None takes the bundle's own. A bundle without a text tower takes none.
 
         Returns:
             (N, D) float32, unit rows.
 
         Raises:
-            TextError: no labels, or a template is malformed.
+            TextError: no labels, a template is malformed, or a label is not among the frozen ones of a bundle without a
+                text tower.
             InputError: `labels` or `templates` is a single text instead of a list.
             ExecutionError: the text tower was not loaded, or the `Clip` is closed.
         """
@@ -138,7 +151,10 @@ class Clip:
             raise TextError("the list of labels is empty; give at least one")
         if isinstance(templates, str):
             raise InputError("expected a list of templates; for one template write [template]")
-        chosen = tuple(self.manifest.text.templates if templates is None else templates)
+        closed = self._closed_vocabulary(templates)
+        if closed is not None:
+            return closed.vectors[closed.places(labels)]
+        chosen = tuple(self._bundle.text.templates if templates is None else templates)
         return self._text_embedder().embed_labels(labels, chosen)
 
     def similarity(
@@ -150,7 +166,7 @@ class Clip:
     def classify(
         self,
         image: ImageSource,
-        labels: Sequence[str],
+        labels: Sequence[str] | None = None,
         *,
         templates: Sequence[str] | None = None,
         top: int | None = None,
@@ -158,9 +174,13 @@ class Clip:
     ) -> Classification:
         """Rank labels for one photo (zero-shot classification).
 
+        A bundle with frozen labels scores those, with what was tuned for them, when `labels` is None. Labels that are
+        given go through its text tower as in any bundle; where it has none, they must be among the frozen ones, which
+        then compete among themselves.
+
         Args:
             image: path, encoded bytes, uint8 array (H, W, 3), or Pillow image.
-            labels: at least one.
+            labels: at least one; None takes the frozen ones.
             templates: prompt templates, each with one ``{}``; None takes the bundle's own.
             top: keep only the best so many; None keeps all.
             channel_order: of an array, ``rgb`` or ``bgr``.
@@ -170,15 +190,17 @@ class Clip:
 
         Raises:
             ImageError: the photo cannot be decoded.
-            TextError: no labels, or a template is malformed.
-            InputError: `top` is not positive.
+            TextError: no labels, a template is malformed, or a label is not among the frozen ones of a bundle without a
+                text tower.
+            InputError: `top` is not positive, no labels are given and none are frozen, or templates are given for
+                frozen labels.
         """
         return self.classify_many([image], labels, templates=templates, top=top, channel_order=channel_order)[0]
 
     def classify_many(
         self,
         images: Sequence[ImageSource],
-        labels: Sequence[str],
+        labels: Sequence[str] | None = None,
         *,
         templates: Sequence[str] | None = None,
         top: int | None = None,
@@ -187,11 +209,10 @@ class Clip:
         """Rank labels for each of several photos; see `classify`."""
         if top is not None and top < 1:
             raise InputError(f"top must be at least 1, got {top}")
-        label_rows = self.embed_labels(labels, templates=templates)
-        image_rows = self.embed_images(images, channel_order=channel_order)
-        table = scores(image_rows, label_rows, self.manifest.embedding)
+        names, score = self._scorer(labels, templates)
+        table = score(self.embed_images(images, channel_order=channel_order))
         return [
-            Classification(_shown(image), tuple(Label(labels[i], float(row[i])) for i in rank(row, top)))
+            Classification(_shown(image), tuple(Label(names[i], float(row[i])) for i in rank(row, top)))
             for image, row in zip(images, table, strict=True)
         ]
 
@@ -223,7 +244,35 @@ class Clip:
             raise ExecutionError(f"the {name} tower was not loaded; call edgekit.load without towers=")
         return tower
 
+    def _scorer(
+        self, labels: Sequence[str] | None, templates: Sequence[str] | None
+    ) -> tuple[Sequence[str], Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]]:
+        """Return the labels to rank, and what scores them for rows of photos."""
+        if labels is None:
+            if self._frozen is None:
+                raise InputError("expected a list of labels: none are frozen into this bundle to choose from")
+            if templates is not None:
+                raise InputError("the frozen labels' templates were chosen when they were frozen; leave templates out")
+            return self._frozen.names, self._frozen.scores
+        rows = self.embed_labels(labels, templates=templates)
+        closed = self._closed_vocabulary(templates)
+        if closed is not None:
+            places = closed.places(labels)
+            return labels, lambda images: closed.scores(images, places)
+        return labels, lambda images: scores(images, rows, self.manifest.embedding)
+
+    def _closed_vocabulary(self, templates: Sequence[str] | None) -> FrozenLabels | None:
+        """Return the frozen labels of a bundle without a text tower; None where there is one."""
+        if self.manifest.text is not None:
+            return None
+        if templates is not None:
+            raise InputError(
+                f"{self._bundle.where}: has no text tower; its labels' templates are frozen, leave them out"
+            )
+        return self._frozen
+
     def _text_embedder(self) -> TextEmbedder:
+        _ = self._bundle.text  # raises where the bundle has no text tower at all
         self._tower("text")
         return cast("TextEmbedder", self._texts)
 

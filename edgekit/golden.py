@@ -5,22 +5,21 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from edgekit.bundle.manifest import Agreement, Tolerance
+from edgekit.bundle.manifest import TowerName as TowerName
 from edgekit.errors import BundleError, GoldenError
 from edgekit.fidelity import agreement
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from edgekit.bundle.manifest import Manifest
     from edgekit.bundle.reader import Bundle
     from edgekit.tower import DeviceTower
 
-TowerName = Literal["image", "text"]
 TOWERS: tuple[TowerName, ...] = ("image", "text")
 # float16 arithmetic in the last normalization leaves about 1e-3.
 LENGTH_LIMIT = 1e-2
@@ -62,11 +61,12 @@ def inputs(bundle: Bundle, tower: TowerName) -> npt.NDArray[np.generic]:
 
     Raises:
         BundleError: a stored input is malformed.
+        InputError: the text tower's are wanted, and the bundle has none.
     """
     manifest = bundle.manifest
     if tower == "image":
         return np.stack([_pixels(bundle, golden.pixels) for golden in manifest.golden.images])
-    return _token_ids(manifest)
+    return _token_ids(bundle)
 
 
 def reference(bundle: Bundle, tower: TowerName) -> npt.NDArray[np.float32]:
@@ -127,9 +127,9 @@ def _pixels(bundle: Bundle, path: str) -> npt.NDArray[np.uint8]:
     return image
 
 
-def _token_ids(manifest: Manifest) -> npt.NDArray[np.int32]:
-    spec = manifest.text
-    ids = np.full((len(manifest.golden.texts), spec.context_length), spec.pad_id, np.int32)
-    for row, golden in zip(ids, manifest.golden.texts, strict=True):
+def _token_ids(bundle: Bundle) -> npt.NDArray[np.int32]:
+    spec, texts = bundle.text, bundle.manifest.golden.texts
+    ids = np.full((len(texts), spec.context_length), spec.pad_id, np.int32)
+    for row, golden in zip(ids, texts, strict=True):
         row[: len(golden.token_ids)] = golden.token_ids
     return ids

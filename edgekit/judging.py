@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit import golden
+from edgekit import frozen_labels, golden
 from edgekit.errors import ExecutionError, GoldenError
 from edgekit.results import Candidate
 from edgekit.tower import DeviceTower, open_tower
@@ -46,7 +46,7 @@ class Choice:
 
     def tower(self, name: TowerName) -> TowerRecord:
         """Return the variant's record of one tower."""
-        return self.variant.image if name == "image" else self.variant.text
+        return self.variant.towers[name]
 
 
 def open_towers(
@@ -86,19 +86,20 @@ def open_towers(
 def judge(
     bundle: Bundle, choice: Choice, towers: dict[TowerName, DeviceTower], *, timed: bool
 ) -> tuple[float | None, tuple[golden.GoldenCheck, ...]]:
-    """Run the golden check on opened towers.
+    """Run the golden check on opened towers, and that of the frozen labels where the bundle has some.
 
     Args:
         bundle: holds the golden vectors.
         choice: what is judged.
         towers: opened.
-        timed: measure one photo and one text too, for a comparison with other candidates.
+        timed: measure one input of each tower too, for a comparison with other candidates.
 
     Returns:
         Median milliseconds (None unless `timed`) and the checks, all passed.
 
     Raises:
         GoldenError: an output is not finite or leaves the tolerance; the message gives the figure.
+        BundleError: the arrays of the frozen labels are damaged or malformed.
     """
     checks = []
     for name, tower in towers.items():
@@ -109,6 +110,8 @@ def judge(
         if not check.passed:
             raise GoldenError(f"{WRONG_NUMBERS}: {check}")
         checks.append(check)
+    if bundle.manifest.labels is not None and "image" in towers:
+        frozen_labels.check(bundle, choice.variant)
     return (_milliseconds(bundle, towers) if timed else None), tuple(checks)
 
 

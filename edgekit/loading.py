@@ -36,7 +36,7 @@ def load(
     runtime: str | None = None,
     device: str = "auto",
     settings: SessionSettings | None = None,
-    towers: Sequence[TowerName] = golden.TOWERS,
+    towers: Sequence[TowerName] | None = None,
     check: Check = "cached",
     budget: float = 30.0,
 ) -> Clip:
@@ -53,7 +53,8 @@ def load(
             must take the whole graph unless ``settings.allow_cpu``.
         settings: threads, spinning, arena, the engine's own options; None takes those that were tuned, else the
             defaults of `SessionSettings`.
-        towers: which towers to open; a gallery indexer that never embeds a text saves the text tower's memory.
+        towers: which towers to open; a gallery indexer that never embeds a text saves the text tower's memory. None
+            opens all that the bundle has: one of frozen labels may have no text tower.
         check: ``cached`` runs the golden check once per bundle, engine version and processor, and hashes files again
             only when they changed since; ``always`` does both each time.
         budget: seconds that a first load may take to choose. When they are over, the fastest that was accepted so far
@@ -68,12 +69,12 @@ def load(
         InputError: there is no such variant, or an argument is wrong.
         RuntimeUnavailableError: nothing here opens the bundle and passes; the message lists every refusal.
     """
-    names = tower_names(towers)
     if check not in ("cached", "always"):
         raise InputError(f"check is {check!r}; give 'cached' or 'always'")
     if not budget >= 0:
         raise InputError(f"budget is {budget!r}; give the seconds that choosing may take, 0 or more")
     opened = open_bundle(locations.resolve(bundle))
+    names = tower_names(towers, opened)
     choices, refused = list_choices(opened, variant, runtime, device)
     clip = _tuned(opened, choices, names, settings, check)
     if clip is not None:
@@ -100,11 +101,26 @@ def load(
     return Clip(opened, found.towers, _explanation(opened, decision, note=note))
 
 
-def tower_names(towers: Sequence[TowerName]) -> tuple[TowerName, ...]:
-    """Return the towers in their own order; an `InputError` when one is unknown or given twice, or there is none."""
+def tower_names(towers: Sequence[TowerName] | None, bundle: Bundle) -> tuple[TowerName, ...]:
+    """Return the towers wanted in their own order.
+
+    Args:
+        towers: as the caller gave them; None for all that there are.
+        bundle: opened.
+
+    Returns:
+        At least one.
+
+    Raises:
+        InputError: one is unknown or given twice, or there is none; or the bundle has no text tower.
+    """
+    if towers is None:
+        return golden.TOWERS if bundle.manifest.text is not None else golden.TOWERS[:1]
     names = tuple(name for name in golden.TOWERS if name in towers)
     if not names or len(names) != len(towers):
         raise InputError(f"towers must be 'image', 'text' or both, each once; got {tuple(towers)!r}")
+    if "text" in names:
+        _ = bundle.text  # raises where there is none
     return names
 
 
@@ -152,7 +168,7 @@ def _opened_again(
 
 def _touch(bundle: Bundle, names: tuple[TowerName, ...]) -> None:
     if "text" in names:
-        bundle.read(bundle.manifest.text.tokenizer)  # so that its state is stored with the towers'
+        bundle.read(bundle.text.tokenizer)  # so that its state is stored with the towers'
 
 
 def _explanation(

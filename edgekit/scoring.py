@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 def scores(
     image_rows: npt.NDArray[np.float32], label_rows: npt.NDArray[np.float32], spec: EmbeddingSpec
 ) -> npt.NDArray[np.float64]:
-    """Return the score of each label for each image.
-
-    ``logit = logit_scale * cosine + logit_bias``, then a softmax over the labels (CLIP, arXiv 2103.00020) or a sigmoid
-    of each (SigLIP, arXiv 2303.15343).
+    """Return the score of each label for each image; see `logits` and `to_scores`.
 
     Args:
         image_rows: (N, D) unit rows.
@@ -28,7 +25,38 @@ def scores(
     Returns:
         (N, M) float64 in 0..1.
     """
-    logits = spec.logit_scale * (image_rows.astype(np.float64) @ label_rows.T.astype(np.float64)) + spec.logit_bias
+    return to_scores(logits(image_rows, label_rows, spec), spec)
+
+
+def logits(
+    image_rows: npt.NDArray[np.float32], label_rows: npt.NDArray[np.float32], spec: EmbeddingSpec
+) -> npt.NDArray[np.float64]:
+    """Return ``logit_scale * cosine + logit_bias`` of each label for each image.
+
+    Args:
+        image_rows: (N, D) unit rows.
+        label_rows: (M, D) unit rows.
+        spec: scale and bias.
+
+    Returns:
+        (N, M) float64.
+    """
+    cosines = image_rows.astype(np.float64) @ label_rows.T.astype(np.float64)
+    return np.asarray(spec.logit_scale * cosines + spec.logit_bias)
+
+
+def to_scores(logits: npt.NDArray[np.float64], spec: EmbeddingSpec) -> npt.NDArray[np.float64]:
+    """Turn logits into scores, as the model was trained.
+
+    A softmax over the labels (CLIP, arXiv 2103.00020), or a sigmoid of each (SigLIP, arXiv 2303.15343).
+
+    Args:
+        logits: (N, M).
+        spec: the kind of score.
+
+    Returns:
+        (N, M) float64 in 0..1.
+    """
     if spec.scores == "sigmoid":
         # tanh form: the plain one overflows for large negative logits.
         return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))

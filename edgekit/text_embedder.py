@@ -28,7 +28,7 @@ class TextEmbedder:
 
     def __init__(self, bundle: Bundle, tower: DeviceTower, capacity: int = CACHED_TEXTS) -> None:
         """Read the tokenizer; `capacity` is the number of texts kept."""
-        spec = bundle.manifest.text
+        spec = bundle.text
         self._encoder = TextEncoder(bytes(bundle.read(spec.tokenizer)), spec)
         self._tower = tower
         self._dimension = bundle.manifest.embedding.dimension
@@ -73,8 +73,7 @@ class TextEmbedder:
         rows = self.embed(prompts)
         if len(templates) == 1:
             return rows
-        means = rows.reshape(len(labels), len(templates), -1).mean(axis=1)
-        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+        return unit_means(rows.reshape(len(labels), len(templates), -1))
 
     def _compute(self, texts: list[str]) -> npt.NDArray[np.float32]:
         # Cutting the padding is a setting of the bundle, but a static variant of it takes whole rows only.
@@ -89,3 +88,16 @@ class TextEmbedder:
                 self._rows.move_to_end(text)
             while len(self._rows) > self._capacity:
                 self._rows.popitem(last=False)
+
+
+def unit_means(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the mean of each label's prompts, scaled to length one.
+
+    Args:
+        rows: (labels, prompts, D) float32.
+
+    Returns:
+        (labels, D) float32, unit rows.
+    """
+    means = rows.mean(axis=1)
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit import golden
+from edgekit import frozen_labels, golden
 from edgekit.choices import list_choices
 from edgekit.errors import BundleError, EdgekitError, InputError
 from edgekit.judging import judge, open_towers
@@ -32,14 +32,18 @@ class Verification:
     Attributes:
         members: number of members whose size and digest were checked.
         pixels_max: largest difference of preprocessed golden photos, in levels of 255.
-        texts: number of golden texts whose token ids are equal.
+        texts: number of golden texts whose token ids are equal; 0 without a text tower.
         candidates: every variant on every runtime and device.
+        labels: number of frozen labels; 0 where there are none.
+        scores_max: largest difference of a score of the golden photos' stored embeddings, over all variants.
     """
 
     members: int
     pixels_max: int
     texts: int
     candidates: tuple[Candidate, ...]
+    labels: int = 0
+    scores_max: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -59,18 +63,21 @@ def verify(bundle: Bundle, *, settings: SessionSettings | None = None) -> Verifi
         What was found; look at `Verification.passed`.
 
     Raises:
-        BundleError: a digest, the preprocessing or the tokenizer is wrong.
+        BundleError: a digest, the preprocessing or the tokenizer is wrong, or the frozen labels' arrays are.
+        GoldenError: the frozen labels do not score here as they did when they were stored.
     """
-    members = bundle.verify()
+    members, labels = bundle.verify(), bundle.manifest.labels
     pixels, texts = _pixels(bundle), _texts(bundle)
-    return Verification(members, pixels, texts, tuple(_candidates(bundle, settings or SessionSettings())))
+    apart = max(frozen_labels.check(bundle, variant) for variant in bundle.manifest.variants) if labels else 0.0
+    candidates = tuple(_candidates(bundle, settings or SessionSettings()))
+    return Verification(members, pixels, texts, candidates, len(labels.names) if labels else 0, apart)
 
 
 def _candidates(bundle: Bundle, settings: SessionSettings) -> Iterator[Candidate]:
     choices, refused = list_choices(bundle, None, None, "auto")
     for choice in choices:
         try:
-            towers = open_towers(bundle, choice, golden.TOWERS, settings)
+            towers = open_towers(bundle, choice, tuple(choice.variant.towers), settings)
         except EdgekitError as error:
             # A setting that this engine does not know says nothing about the variant; damage does.
             unknown = isinstance(error, InputError) and not isinstance(error, BundleError)
@@ -103,7 +110,9 @@ def _pixels(bundle: Bundle) -> int:
 
 
 def _texts(bundle: Bundle) -> int:
-    spec = bundle.manifest.text
+    if bundle.manifest.text is None:
+        return 0
+    spec = bundle.text
     encoder = TextEncoder(bytes(bundle.read(spec.tokenizer)), spec)
     texts = [text.text for text in bundle.manifest.golden.texts]
     expected = golden.inputs(bundle, "text")

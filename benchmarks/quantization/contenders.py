@@ -132,7 +132,7 @@ def from_bundle(name: str, bundle: Path) -> list[Contender]:
 
 def _copied(bundle: Bundle, variant: VariantRecord) -> Build:
     def build(master: Path, out: Path, tower: str, inputs: Inputs) -> None:
-        record = variant.image if tower == "image" else variant.text
+        record = next(record for name, record in variant.towers.items() if name == tower)
         # External data is found by the name that the model file gives it.
         for path in record.sidecars:
             (out.parent / path.rpartition("/")[2]).write_bytes(bundle.read(path))

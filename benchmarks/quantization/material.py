@@ -18,7 +18,7 @@ from edgekit.text import TextEncoder, fill_templates
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from edgekit.bundle.manifest import TowerRecord, VariantRecord
+    from edgekit.bundle.manifest import TowerRecord
     from edgekit.bundle.reader import Bundle
     from edgekit.evaluation.records import Dataset
 
@@ -83,9 +83,9 @@ def prepare(bundle: Path, data: Path, folder: Path, *, calibrate: int, limit: in
     variant = next((v for v in opened.manifest.variants if v.precision == "fp32" and v.format == "onnx"), None)
     if variant is None:
         raise InputError(f"{bundle}: has no fp32 ONNX variant; convert it with --weights float32")
-    masters = {tower: _unpack(opened, record, folder / tower, tower) for tower, record in _towers(variant)}
+    masters = {str(tower): _unpack(opened, record, folder / tower, tower) for tower, record in variant.towers.items()}
     calibration, held_out = split(open_dataset(data), _PARTS, _SPLIT_SEED)
-    encoder = TextEncoder(bytes(opened.read(opened.manifest.text.tokenizer)), opened.manifest.text)
+    encoder = TextEncoder(bytes(opened.read(opened.text.tokenizer)), opened.text)
     return Material(
         opened.manifest.name,
         masters,
@@ -100,15 +100,11 @@ def _inputs(bundle: Bundle, encoder: TextEncoder, data: Dataset, limit: int) -> 
     spec = bundle.manifest.image
     pixels = tuple(preprocess(io.BytesIO(item.read()).getvalue(), spec)[None] for item in data.items[:limit])
     # A single template: the comparison is of towers, and every method reads the same texts.
-    template = bundle.manifest.text.templates[:1]
+    template = bundle.text.templates[:1]
     named = data.task == "classification"
     texts = [fill_templates(text, template)[0] if named else text for text in data.texts]
     ids = tuple(encoder.encode_trimmed([text])[0] for text in texts)
     return Inputs(pixels, tuple(np.atleast_2d(row) for row in ids), tuple(encoder.encode([text]) for text in texts))
-
-
-def _towers(variant: VariantRecord) -> tuple[tuple[str, TowerRecord], ...]:
-    return ("image", variant.image), ("text", variant.text)
 
 
 def _unpack(bundle: Bundle, record: TowerRecord, folder: Path, tower: str) -> Path:

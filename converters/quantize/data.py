@@ -153,7 +153,7 @@ def prepare(bundle: Bundle, path: Path, folder: Path, bounds: Limits) -> Materia
         )
     if dataset.task == "unlabelled":
         notes.append("the set has no texts: images are ranked against the labels of edgekit's everyday.txt")
-    encoder = TextEncoder(bytes(bundle.read(bundle.manifest.text.tokenizer)), bundle.manifest.text)
+    encoder = TextEncoder(bytes(bundle.read(bundle.text.tokenizer)), bundle.text)
     parts = {name: _part(bundle, encoder, folder, name, part) for name, part in datasets.items()}
     for tower in golden.TOWERS:
         for named in (work.inputs, work.lengths):
@@ -183,11 +183,11 @@ def _part(bundle: Bundle, encoder: TextEncoder, folder: Path, name: str, dataset
         for i in range(0, len(items), _CHUNK)
     )
     _write(work.inputs(folder, "image", name), pixels, len(items))
-    texts, templates = _texts(dataset, bundle.manifest.text.templates)
+    texts, templates = _texts(dataset, bundle.text.templates)
     prompts = [prompt for text in texts for prompt in (fill_templates(text, templates) if templates else [text])]
     ids = encoder.encode_trimmed(prompts)
     _write(work.inputs(folder, "text", name), [ids])
-    if bundle.manifest.text.trim_padding:
+    if bundle.text.trim_padding:
         lengths = [encoder.encode_trimmed([prompt]).shape[1] for prompt in prompts]
         _write(work.lengths(folder, "text", name), [np.array(lengths, np.int32)])
     digest = dataset.digest

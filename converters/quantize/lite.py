@@ -103,7 +103,7 @@ def _compile(job: Job, tower: TowerName, path: Path, on_stage: Callable[[str], N
     if job.outcome.winner is None:
         raise ConversionError("nothing passed on ONNX Runtime, so there is no decision to compile")
     spec = job.bundle.manifest.image
-    sizes = (spec.height, spec.width, 3) if tower == "image" else (job.bundle.manifest.text.context_length,)
+    sizes = (spec.height, spec.width, 3) if tower == "image" else (job.bundle.text.context_length,)
     decision = tower_decision(job.outcome.winner.decision, tower)
     samples = _whole(job, tower, CALIBRATION)
     named: Callable[[str], None] = lambda stage: on_stage(f"LiteRT, {tower} tower: {stage}")  # noqa: E731
@@ -130,7 +130,7 @@ def _whole(job: Job, tower: TowerName, part: str) -> npt.NDArray[np.generic]:
     array: npt.NDArray[np.generic] = np.load(work.inputs(job.folder, tower, part))
     if tower == "image":
         return array
-    spec = job.bundle.manifest.text
+    spec = job.bundle.text
     missing = spec.context_length - array.shape[1]
     return np.pad(array, ((0, 0), (0, missing)), constant_values=spec.pad_id)
 

@@ -200,7 +200,7 @@ def _tower(job: Job, tree: Path, home: str, tower: TowerName, task: Task) -> Tow
         shutil.copyfile(built.parent / path.rpartition("/")[2], _made(tree / path))
     rows = np.load(work.rows(job.folder, task, GOLDEN))
     measured = agreement(rows, golden.reference(job.bundle, tower))
-    floats = job.floats.image if tower == "image" else job.floats.text
+    floats = job.floats.towers[tower]
     artifact = f"{home}/{built.name}"
     sidecars = tuple(path for path in paths if path != artifact)
     return TowerRecord(artifact, sidecars, floats.input, floats.output, measured, verdict.tolerance(measured))
@@ -230,7 +230,7 @@ def _carry_over(bundle: Bundle, tree: Path, variants: tuple[VariantRecord, ...])
         for variant in bundle.manifest.variants
         if variant in variants
         for path in (
-            *(p for tower in (variant.image, variant.text) for p in (tower.artifact, *tower.sidecars)),
+            *(p for tower in variant.towers.values() for p in (tower.artifact, *tower.sidecars)),
             variant.quantization,
         )
     }

@@ -20,7 +20,6 @@ from edgekit.converters.quantize.report import Report, best_trades
 from edgekit.converters.quantize.search import Search
 from edgekit.converters.quantize.settings import Settings, check
 from edgekit.errors import InputError
-from edgekit.golden import TOWERS
 from edgekit.locations import resolve
 
 if TYPE_CHECKING:
@@ -125,9 +124,14 @@ def float_variant(bundle: Bundle) -> VariantRecord:
         Its float32 ONNX variant.
 
     Raises:
-        InputError: it has none.
+        InputError: it has none, or its labels are frozen.
     """
     manifest = bundle.manifest
+    if manifest.labels is not None:
+        raise InputError(
+            f"{bundle.where}: its labels are frozen, and would not fit other weights; quantize the full bundle first, "
+            "then specialize what comes out"
+        )
     for variant in manifest.variants:
         if variant.format == "onnx" and variant.precision == "fp32":
             return variant
@@ -173,7 +177,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _unpack(bundle: Bundle, variant: VariantRecord, folder: Path) -> None:
-    for tower, record in zip(TOWERS, (variant.image, variant.text), strict=True):
+    for tower, record in variant.towers.items():
         target = work.master(folder, tower)
         target.parent.mkdir(exist_ok=True)
         names = {record.artifact: target.name, **{path: path.rpartition("/")[2] for path in record.sidecars}}

@@ -85,19 +85,19 @@ def prune(master: Path, out: Path, tokenizer: bytes, spec: TextSpec, texts: Sequ
         raise InputError(f"{out}: would replace the float graph; give another name")
     model = store.load(master)
     before = TextEncoder(tokenizer, spec).encode(texts)
-    parsed = _parse(tokenizer)
-    kept = _kept(parsed, {int(i) for i in np.unique(before)} | token_table.compared_ids(model) | {spec.pad_id})
+    parsed = parse(tokenizer)
+    kept = kept_ids(parsed, {int(i) for i in np.unique(before)} | token_table.compared_ids(model) | {spec.pad_id})
     new_ids = {old: new for new, old in enumerate(kept)}
     if spec.pad_id not in new_ids:
         raise UnsupportedModelError(f"tokenizer: the padding id {spec.pad_id} is no token of it; it cannot be pruned")
-    smaller = json.dumps(_renumbered(parsed, new_ids), ensure_ascii=False).encode()
+    smaller = json.dumps(renumbered(parsed, new_ids), ensure_ascii=False).encode()
     new_spec = replace(spec, pad_id=new_ids[spec.pad_id])
     _check_same(before, TextEncoder(smaller, new_spec).encode(texts), new_ids, texts)
     rows = np.array(kept, np.int64)
     bytes_before, bytes_after = token_table.cut_rows(model, rows, new_ids)
     store.save(model, out)
     checks.check_file(out)
-    known = _all_tokens(parsed)
+    known = all_tokens(parsed)
     gone = sorted((i, token) for token, i in known.items() if i not in new_ids)
     return Pruned(
         smaller,
@@ -111,7 +111,18 @@ def prune(master: Path, out: Path, tokenizer: bytes, spec: TextSpec, texts: Sequ
     )
 
 
-def _parse(tokenizer: bytes) -> dict[str, Any]:
+def parse(tokenizer: bytes) -> dict[str, Any]:
+    """Read a tokenizer that can be pruned.
+
+    Args:
+        tokenizer: JSON of the `tokenizers` library, UTF-8.
+
+    Returns:
+        Its fields.
+
+    Raises:
+        UnsupportedModelError: it is something else, or of another kind than BPE, WordPiece and Unigram.
+    """
     try:
         parsed = json.loads(tokenizer)
         token_closure.vocabulary(parsed["model"])
@@ -120,13 +131,26 @@ def _parse(tokenizer: bytes) -> dict[str, Any]:
     return dict(parsed)
 
 
-def _all_tokens(parsed: dict[str, Any]) -> dict[str, int]:
+def all_tokens(parsed: dict[str, Any]) -> dict[str, int]:
+    """Return token to id, added tokens with them."""
     added = {entry["content"]: int(entry["id"]) for entry in parsed.get("added_tokens") or []}
     return {**token_closure.vocabulary(parsed["model"]), **added}
 
 
-def _kept(parsed: dict[str, Any], used: set[int]) -> tuple[int, ...]:
-    known = _all_tokens(parsed)
+def kept_ids(parsed: dict[str, Any], used: set[int]) -> tuple[int, ...]:
+    """Return the ids that must stay so that used ones come out as before: those, special ones, and their closure.
+
+    Args:
+        parsed: a tokenizer's fields.
+        used: ids.
+
+    Returns:
+        Old ids, rising; their positions are the new ids.
+
+    Raises:
+        UnsupportedModelError: the tokenizer cannot be pruned safely; the message says why.
+    """
+    known = all_tokens(parsed)
     names = {i: token for token, i in known.items()}
     if len(names) != len(known):
         raise UnsupportedModelError("tokenizer: two tokens have one id; it cannot be pruned safely")
@@ -148,7 +172,19 @@ def _processor_ids(parsed: dict[str, Any]) -> set[int]:
     return set(found)
 
 
-def _renumbered(parsed: dict[str, Any], new_ids: dict[int, int]) -> dict[str, Any]:
+def renumbered(parsed: dict[str, Any], new_ids: dict[int, int]) -> dict[str, Any]:
+    """Return a tokenizer's fields with only some tokens, under their new ids.
+
+    Args:
+        parsed: the fields; unchanged.
+        new_ids: old id to new id, of at least the special tokens.
+
+    Returns:
+        The fields.
+
+    Raises:
+        UnsupportedModelError: a post-processor is of a kind whose ids cannot be found.
+    """
     smaller = _renumber_settings(parsed, lambda i: new_ids[i])
     names = {token for token, i in token_closure.vocabulary(parsed["model"]).items() if i in new_ids}
     smaller["model"] = token_closure.pruned_model(parsed["model"], names, new_ids)

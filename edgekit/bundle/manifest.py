@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgekit.bundle.label_records import LabelFiles, LabelSpec
+
 SCHEMA_VERSION = 1
 
+TowerName = Literal["image", "text"]
 ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 CropRounding = Literal["half_even", "floor"]
@@ -236,7 +239,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class VariantRecord:
-    """One precision and format of both towers.
+    """One precision and format of the towers.
 
     Attributes:
         id: name, one line, unique in the bundle.
@@ -244,11 +247,12 @@ class VariantRecord:
         target: what it was compiled for; ``any`` for a portable file.
         precision: field's name of the numeric type, such as ``fp32`` or ``int8``.
         image: the image tower.
-        text: the text tower.
+        text: the text tower; None in a bundle whose labels are frozen, unless the tower was kept.
         toolchain: name and version of each tool that made it.
         quantization: path of the JSON member that says how each group of weights is stored and computed, for targets
             that quantize again; empty for a float variant.
         fidelity: agreement on data larger than the golden vectors; None where it was not measured.
+        labels: the arrays that score frozen labels; None in a bundle without them.
     """
 
     id: str
@@ -256,10 +260,16 @@ class VariantRecord:
     target: str
     precision: str
     image: TowerRecord
-    text: TowerRecord
+    text: TowerRecord | None
     toolchain: dict[str, str]
     quantization: str = ""
     fidelity: Fidelity | None = None
+    labels: LabelFiles | None = None
+
+    @property
+    def towers(self) -> dict[TowerName, TowerRecord]:
+        """The towers that it has, by name; the image tower first."""
+        return {"image": self.image} if self.text is None else {"image": self.image, "text": self.text}
 
 
 @dataclass(frozen=True)
@@ -294,9 +304,9 @@ class GoldenSpec:
 
     Attributes:
         images: the photos.
-        texts: the texts.
+        texts: the texts; none in a bundle without a text tower.
         image_embeddings: path of a ``.npy``, float32 (len(images), D), unit rows.
-        text_embeddings: path of a ``.npy``, float32 (len(texts), D), unit rows.
+        text_embeddings: path of a ``.npy``, float32 (len(texts), D), unit rows; empty without texts.
     """
 
     images: tuple[GoldenImage, ...]
@@ -336,11 +346,12 @@ class Manifest:
         source: where it came from.
         embedding: the space both towers write into.
         image: preprocessing of photos.
-        text: preprocessing of texts.
+        text: preprocessing of texts; None in a bundle without a text tower, which has frozen labels then.
         variants: at least one, with distinct ids.
-        golden: stored inputs and reference outputs, at least one photo and one text.
+        golden: stored inputs and reference outputs, at least one photo, and one text where there is a text tower.
         provenance: the steps that made the bundle, first to last, at least one.
         files: every member except the manifest itself.
+        labels: the vocabulary frozen into the bundle; None where there is none.
     """
 
     schema_version: int
@@ -351,8 +362,9 @@ class Manifest:
     source: SourceRecord
     embedding: EmbeddingSpec
     image: ImageSpec
-    text: TextSpec
+    text: TextSpec | None
     variants: tuple[VariantRecord, ...]
     golden: GoldenSpec
     provenance: tuple[Step, ...]
     files: tuple[FileRecord, ...]
+    labels: LabelSpec | None = None

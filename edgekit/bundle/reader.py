@@ -10,14 +10,14 @@ from edgekit.bundle import schema
 from edgekit.bundle.manifest import SCHEMA_VERSION, Manifest
 from edgekit.bundle.members import MANIFEST, Members, open_members
 from edgekit.bundle.rules import check_manifest
-from edgekit.errors import BundleError
+from edgekit.errors import BundleError, InputError
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
     from pathlib import Path
 
-    from edgekit.bundle.manifest import FileRecord
+    from edgekit.bundle.manifest import FileRecord, TextSpec
 
 _CHUNK = 1 << 24
 _MAX_MANIFEST = 1 << 24
@@ -52,6 +52,16 @@ class Bundle:
     def where(self) -> str:
         """Name of the bundle, for messages: its path, or ``<bytes>``."""
         return self._members.where
+
+    @property
+    def text(self) -> TextSpec:
+        """How a text becomes token ids; an `InputError` in a bundle without a text tower."""
+        if self.manifest.text is None:
+            raise InputError(
+                f"{self.where}: has no text tower: its labels were frozen by 'edgekit specialize'; use those, or a "
+                "bundle with the tower (specialize with --keep-text)"
+            )
+        return self.manifest.text
 
     def read(self, path: str) -> memoryview:
         """Return a member's bytes, mapped rather than copied where possible.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from edgekit.bundle import provenance
+from edgekit.bundle import label_rules, provenance
 from edgekit.bundle.container import check_name
 from edgekit.bundle.members import MANIFEST
 from edgekit.errors import BundleError
@@ -62,8 +62,9 @@ def _problems(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if not ids or len(set(ids)) != len(ids):
         yield "variants", "is empty, or two variants have the same id"
     for i, variant in enumerate(manifest.variants):
-        yield from _variant_problems(variant, f"variants[{i}]", manifest.embedding.dimension)
-    yield from _golden_problems(manifest.golden, manifest.text.context_length)
+        yield from _variant_problems(variant, f"variants[{i}]", manifest)
+    yield from _golden_problems(manifest.golden, manifest.text)
+    yield from label_rules.problems(manifest)
     problem = provenance.problem(manifest.provenance)
     if problem:
         yield "provenance", problem
@@ -78,7 +79,9 @@ def _embedding_problems(embedding: EmbeddingSpec) -> Iterator[tuple[str, str]]:
         yield "embedding.space", "is empty"
 
 
-def _text_problems(text: TextSpec) -> Iterator[tuple[str, str]]:
+def _text_problems(text: TextSpec | None) -> Iterator[tuple[str, str]]:
+    if text is None:
+        return
     if not 1 <= text.context_length <= _MAX_CONTEXT:
         yield "text.context_length", f"{text.context_length} is not in 1..{_MAX_CONTEXT}"
     if not 0 <= text.pad_id <= _MAX_ID:
@@ -100,10 +103,13 @@ def _image_problems(image: ImageSpec) -> Iterator[tuple[str, str]]:
         yield "image.std", f"{image.std} is not positive"
 
 
-def _variant_problems(variant: VariantRecord, where: str, dimension: int) -> Iterator[tuple[str, str]]:
+def _variant_problems(variant: VariantRecord, where: str, manifest: Manifest) -> Iterator[tuple[str, str]]:
     if not variant.id or not variant.id.isprintable():
         yield f"{where}.id", "is empty, or holds a control character"
-    for name, tower in (("image", variant.image), ("text", variant.text)):
+    if (variant.text is None) != (manifest.text is None):
+        yield f"{where}.text", "is a tower where the manifest has no text settings, or is null where it has"
+    dimension = manifest.embedding.dimension
+    for name, tower in variant.towers.items():
         bases = [path.rpartition("/")[2] for path in tower.sidecars]
         if len(set(bases)) != len(bases):
             yield f"{where}.{name}.sidecars", "two files have the same base name, by which the model refers to them"
@@ -118,25 +124,31 @@ def _variant_problems(variant: VariantRecord, where: str, dimension: int) -> Ite
                 yield f"{where}.{name}.tolerance.{field}", "is not in -1..1"
 
 
-def _golden_problems(golden: GoldenSpec, context_length: int) -> Iterator[tuple[str, str]]:
-    if not golden.images or not golden.texts:
+def _golden_problems(golden: GoldenSpec, text: TextSpec | None) -> Iterator[tuple[str, str]]:
+    if not golden.images or (text is not None and not golden.texts):
         yield "golden", "a bundle needs at least one golden photo and one golden text"
-    for i, text in enumerate(golden.texts):
-        if len(text.token_ids) > context_length or not all(0 <= token <= _MAX_ID for token in text.token_ids):
+    if text is None and (golden.texts or golden.text_embeddings):
+        yield "golden.texts", "are there, though the bundle has no text tower"
+    length = 0 if text is None else text.context_length
+    for i, stored in enumerate(golden.texts):
+        if len(stored.token_ids) > length or not all(0 <= token <= _MAX_ID for token in stored.token_ids):
             yield f"golden.texts[{i}].token_ids", f"more than context_length ids, or one that is not in 0..{_MAX_ID}"
 
 
 def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    yield "text.tokenizer", manifest.text.tokenizer
     yield "golden.image_embeddings", manifest.golden.image_embeddings
-    yield "golden.text_embeddings", manifest.golden.text_embeddings
+    if manifest.text is not None:
+        yield "text.tokenizer", manifest.text.tokenizer
+        yield "golden.text_embeddings", manifest.golden.text_embeddings
     for i, golden in enumerate(manifest.golden.images):
         yield f"golden.images[{i}].photo", golden.photo
         yield f"golden.images[{i}].pixels", golden.pixels
     for i, variant in enumerate(manifest.variants):
         if variant.quantization:
             yield f"variants[{i}].quantization", variant.quantization
-        for name, tower in (("image", variant.image), ("text", variant.text)):
-            yield f"variants[{i}].{name}.artifact", tower.artifact
+        for name, path in variant.labels.paths.items() if variant.labels else ():
+            yield f"variants[{i}].labels.{name}", path
+        for tower_name, tower in variant.towers.items():
+            yield f"variants[{i}].{tower_name}.artifact", tower.artifact
             for sidecar in tower.sidecars:
-                yield f"variants[{i}].{name}.sidecars", sidecar
+                yield f"variants[{i}].{tower_name}.sidecars", sidecar

@@ -7,15 +7,23 @@ from pathlib import Path
 
 import click
 
+from edgekit.bundle.reader import open_bundle
 from edgekit.cli.options import PATH, json_option, lines_of, load_options, settings
 from edgekit.errors import TextError
 from edgekit.loading import load
+from edgekit.locations import resolve
 
 
 @click.command()
 @click.argument("bundle")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--label", "labels", multiple=True, metavar="TEXT", help="A label; repeatable.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="TEXT",
+    help="A label; repeatable.  [default: those frozen into the bundle]",
+)
 @click.option("--labels-file", type=PATH, metavar="FILE", help="Labels, one a line.")
 @click.option("--template", "templates", multiple=True, metavar="TEXT", help="Prompt template with one {}; repeatable.")
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many labels to show.")
@@ -40,12 +48,12 @@ def classify(
     BUNDLE is a .edge file, an unpacked bundle, or the name 'starter'.
     """
     wanted = [*labels, *(lines_of(labels_file, "label") if labels_file else [])]
-    if not wanted:
+    if not wanted and open_bundle(resolve(bundle)).manifest.labels is None:
         raise TextError("no labels; give --label TEXT, several times, or --labels-file FILE")
     with load(
         bundle, variant=variant, runtime=runtime, device=device, settings=settings(threads, engine_options)
     ) as clip:
-        results = clip.classify_many(list(images), wanted, templates=templates or None, top=top)
+        results = clip.classify_many(list(images), wanted or None, templates=templates or None, top=top)
     if as_json:
         plain = [{"image": r.image, "labels": [{"label": x.label, "score": x.score} for x in r]} for r in results]
         click.echo(json.dumps(plain, indent=2))

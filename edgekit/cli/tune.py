@@ -61,7 +61,7 @@ def tune(
             runtime=runtime,
             device=device,
             threads=_numbers(threads_list),
-            towers=TOWERS if towers == "both" else (cast("TowerName", towers),),
+            towers=None if towers == "both" else (cast("TowerName", towers),),
             objective=cast("Objective", objective),
             minutes=minutes,
             trial_seconds=trial_seconds,

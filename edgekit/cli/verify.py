@@ -43,8 +43,11 @@ def report(found: Verification) -> str:
     lines = [
         f"digests    {found.members} members",
         f"pixels     at most {found.pixels_max} of 255 apart",
-        f"token ids  equal on {found.texts} texts",
     ]
+    if found.texts:
+        lines.append(f"token ids  equal on {found.texts} texts")
+    if found.labels:
+        lines.append(f"labels     {found.labels} frozen, scores at most {found.scores_max:.1e} apart")
     for candidate in found.candidates:
         lines += [str(candidate), *(f"  {check}" for check in candidate.checks)]
     return "\n".join([*lines, "PASSED" if found.passed else "FAILED"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit import golden
+from edgekit import frozen_labels
 from edgekit.evaluation.embedding import EmbeddedImages, embed_items, embed_texts
 from edgekit.judging import judge, open_towers
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from edgekit.bundle.reader import Bundle
     from edgekit.evaluation.records import Dataset
+    from edgekit.frozen_labels import Ranking
     from edgekit.judging import Choice
     from edgekit.preprocess import Decoding
     from edgekit.runtimes.protocol import SessionSettings
@@ -32,6 +33,7 @@ class Job:
         settings: of the sessions.
         decoding: as for `edgekit.preprocess.preprocess`.
         strict: stop at the first photo that cannot be decoded.
+        frozen: the texts are the bundle's frozen labels: take their stored embeddings, and score with what was tuned.
     """
 
     dataset: Dataset
@@ -39,6 +41,7 @@ class Job:
     settings: SessionSettings
     decoding: Decoding
     strict: bool
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,14 @@ class Embedded:
 
     Attributes:
         images: what became of the images.
-        texts: (M, D) float32 unit rows; of the bundle's golden texts where the set has none.
+        texts: (M, D) float32 unit rows; of the bundle's golden texts, or its frozen labels, where the set has none.
+        ranking: queries (K, E) and gallery (M, E), whose dot products rank the texts of each image that could be
+            decoded; None where those of `images` and `texts` do.
     """
 
     images: EmbeddedImages
     texts: npt.NDArray[np.float32]
+    ranking: Ranking | None = None
 
 
 def embed(bundle: Bundle, choice: Choice, job: Job, progress: Callable[[int], None] | None) -> Embedded:
@@ -72,13 +78,14 @@ def embed(bundle: Bundle, choice: Choice, job: Job, progress: Callable[[int], No
         ExecutionError: the engine failed, or returned a NaN or an infinity.
         ImageError: a photo is broken, and the job is strict.
     """
-    towers = open_towers(bundle, choice, golden.TOWERS, job.settings)
+    towers = open_towers(bundle, choice, tuple(choice.variant.towers), job.settings)
     try:
         judge(bundle, choice, towers, timed=False)
-        texts = embed_texts(bundle, towers["text"], job.dataset, job.templates)
+        frozen = frozen_labels.read(bundle, choice.variant) if job.frozen else None
+        texts = frozen.vectors if frozen else embed_texts(bundle, towers["text"], job.dataset, job.templates)
         spec, items = bundle.manifest.image, job.dataset.items
         images = embed_items(items, spec, towers["image"], decoding=job.decoding, strict=job.strict, progress=progress)
-        return Embedded(images, texts)
+        return Embedded(images, texts, frozen.ranking(images.rows) if frozen else None)
     finally:
         for tower in towers.values():
             tower.close()

@@ -41,6 +41,7 @@ def write_job(folder: Path, bundle: Path, choice: Choice, job: Job) -> None:
         "settings": to_plain(job.settings),
         "decoding": job.decoding,
         "strict": job.strict,
+        "frozen": job.frozen,
     }
     # ASCII carries file names of any bytes.
     (folder / _JOB).write_text(json.dumps(plain), encoding="ascii")
@@ -54,19 +55,22 @@ def read_job(folder: Path) -> tuple[Path, tuple[str, str, str], Job]:
     dataset = Dataset(name, digest, task, items, tuple(texts), tuple(tuple(target) for target in targets))
     options = tuple((key, value) for key, value in plain["settings"].pop("options"))
     settings = SessionSettings(**plain["settings"], options=options)
-    job = Job(dataset, tuple(plain["templates"]), settings, plain["decoding"], plain["strict"])
+    job = Job(dataset, tuple(plain["templates"]), settings, plain["decoding"], plain["strict"], plain["frozen"])
     return Path(plain["bundle"]), cast("tuple[str, str, str]", tuple(plain["choice"])), job
 
 
 def write_result(folder: Path, found: Embedded) -> None:
     """Write the embeddings, and the photos that could not be decoded."""
-    images = found.images
+    images, ranking = found.images, found.ranking
     facts = json.dumps({"broken": [str(error) for error in images.broken], "seconds": images.seconds})
+    none = np.empty((0, 0))
     np.savez(
         folder / _RESULT,
         images=images.rows,
         kept=np.array(images.kept, np.int64),
         texts=found.texts,
+        queries=none if ranking is None else ranking[0],
+        gallery=none if ranking is None else ranking[1],
         facts=np.frombuffer(facts.encode("ascii"), np.uint8),
     )
 
@@ -88,6 +92,7 @@ def read_result(folder: Path) -> Embedded:
             facts = json.loads(bytes(stored["facts"]))
             broken = tuple(ImageError(text) for text in facts["broken"])
             images = EmbeddedImages(stored["images"], tuple(stored["kept"].tolist()), broken, facts["seconds"])
-            return Embedded(images, stored["texts"])
+            ranking = (stored["queries"], stored["gallery"]) if stored["gallery"].size else None
+            return Embedded(images, stored["texts"], ranking)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ExecutionError(f"the process that ran the engine left no whole result: {error}") from error

@@ -68,6 +68,7 @@ class Report:
         templates: that class names were put into; empty for other tasks.
         outcomes: every candidate, the refused ones last; the first is the reference that the others are compared with.
         skipped: the images that could not be decoded, each with the reason.
+        labels: what scored, where the bundle's frozen labels did; else empty.
     """
 
     edgekit: str
@@ -81,6 +82,7 @@ class Report:
     templates: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     skipped: tuple[str, ...]
+    labels: str = ""
 
     @property
     def evaluated(self) -> tuple[Outcome, ...]:
@@ -93,6 +95,8 @@ class Report:
             f"{self.bundle} (sha256:{self.bundle_sha256[:12]})",
             f"{self.data} (sha256:{self.digest[:12]}): {self.task}, {self.images} images, {self.texts} texts{skipped}",
         ]
+        if self.labels:
+            lines.append(f"labels: {self.labels}")
         if self.templates:
             lines.append("templates: " + ", ".join(self.templates[:3]) + (", …" if len(self.templates) > 3 else ""))
         shown = self.evaluated

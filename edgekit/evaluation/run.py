@@ -14,6 +14,7 @@ from edgekit.evaluation.child import embed_apart
 from edgekit.evaluation.job import Embedded, Job, embed
 from edgekit.evaluation.report import Outcome, Report
 from edgekit.evaluation.scoring import Scored, score
+from edgekit.evaluation.vocabulary import on_frozen_labels, uses_frozen_labels
 from edgekit.fidelity import fidelity
 from edgekit.runtimes.protocol import SessionSettings
 from edgekit.text import fill_templates
@@ -60,7 +61,8 @@ def evaluate(
         device: as the runtime calls it; ``auto`` lets every device take part.
         everything: evaluate each variant on every runtime and device that opens it; else on the first that passes
             (the first device of each runtime in `runtimes`).
-        templates: each with one ``{}``, for class names only; None takes the bundle's own.
+        templates: each with one ``{}``, for class names only; None takes the bundle's own. Frozen labels score a
+            classification whose classes are all among them, with what was tuned, unless templates are given.
         settings: of the sessions.
         decoding: ``fast`` as an app decodes, or ``exact``; see `edgekit.preprocess.preprocess`.
         strict: raise at the first broken photo instead of skipping it.
@@ -72,15 +74,19 @@ def evaluate(
 
     Raises:
         BundleError: a file of the bundle is damaged.
-        InputError: a variant does not exist, the set is empty, or templates are given for captions.
+        InputError: a variant does not exist, the set is empty, templates are given for captions, or the bundle has no
+            text tower and the set's texts are not among its frozen labels.
         RuntimeUnavailableError: nothing wanted could even be tried.
         TextError: a template is malformed.
         ImageError: a photo is broken, and `strict`; or all are.
     """
     if not dataset.items:
         raise InputError(f"{dataset.name}: holds no image")
-    chosen = _templates(bundle, dataset, templates)
-    job = Job(dataset, chosen, settings or SessionSettings(), decoding, strict)
+    frozen = uses_frozen_labels(bundle, dataset, templates)
+    if frozen:
+        dataset = on_frozen_labels(bundle, dataset)
+    chosen = () if frozen else _templates(bundle, dataset, templates)
+    job = Job(dataset, chosen, settings or SessionSettings(), decoding, strict, frozen)
     choices, refused = wanted_choices(bundle, variants, runtimes, device)
     evaluated: list[Outcome] = []
     reference: _Reference | None = None
@@ -114,6 +120,7 @@ def evaluate(
         images=len(job.dataset.items),
         texts=len(job.dataset.texts),
         templates=chosen,
+        labels=_described(bundle) if frozen else "",
         outcomes=(*evaluated, *refused),
         skipped=tuple(str(error) for error in reference.embedded.images.broken) if reference else (),
     )
@@ -127,7 +134,7 @@ def _templates(bundle: Bundle, dataset: Dataset, given: Sequence[str] | None) ->
                 f"{dataset.name}: is for {dataset.task}; templates are for class names only, leave them out"
             )
         return ()
-    templates = tuple(bundle.manifest.text.templates if given is None else given)
+    templates = tuple(bundle.text.templates if given is None else given)
     if not templates:
         raise TextError("the list of templates is empty; give at least one, such as '{}'")
     fill_templates("label", templates)
@@ -145,19 +152,30 @@ def _settle(dataset: Dataset, found: Embedded) -> _Reference:
     if not images.kept:
         raise images.broken[0]
     if not images.broken:
-        return _Reference(dataset, found, score(dataset, images.rows, found.texts, None))
+        return _Reference(dataset, found, score(dataset, images.rows, found.texts, None, found.ranking))
     settled = select(dataset, images.kept, dataset.name)
-    if dataset.texts:
+    if settled.task == "retrieval":
         kept = set(settled.texts)
         rows = [place for place, text in enumerate(dataset.texts) if text in kept]
         found = replace(found, texts=found.texts[rows])
-    return _Reference(settled, found, score(settled, images.rows, found.texts, None))
+    return _Reference(settled, found, score(settled, images.rows, found.texts, None, found.ranking))
 
 
 def _compared(choice: Choice, found: Embedded, reference: _Reference) -> Outcome:
     dataset, first = reference.dataset, reference.embedded
-    scored = score(dataset, found.images.rows, found.texts, reference.scored)
+    scored = score(dataset, found.images.rows, found.texts, reference.scored, found.ranking)
     agreement = fidelity(
         found.images.rows, found.texts, first.images.rows, first.texts, data=dataset.name, digest=dataset.digest
     )
+    if found.ranking is not None and first.ranking is not None:
+        # What ranks the labels is more than the embeddings where something was tuned.
+        ranked = fidelity(*found.ranking, *first.ranking, data=dataset.name, digest=dataset.digest)
+        agreement = replace(agreement, image_to_text=ranked.image_to_text, text_to_image=ranked.text_to_image)
     return outcome(choice, found.images, scored, agreement)
+
+
+def _described(bundle: Bundle) -> str:
+    labels = bundle.manifest.labels
+    if labels is None:
+        return ""
+    return f"{len(labels.names)} frozen, {labels.head.kind if labels.head else 'no'} head"

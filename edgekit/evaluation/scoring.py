@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edgekit.evaluation.records import Dataset
+    from edgekit.frozen_labels import Ranking
 
 _DEPTHS = (1, 5, 10)
 _CLASS_DEPTHS = (1, 5)
@@ -34,6 +35,7 @@ def score(
     images: npt.NDArray[np.float32],
     texts: npt.NDArray[np.float32],
     reference: Scored | None,
+    ranking: Ranking | None = None,
 ) -> Scored:
     """Compute the metrics of a set's task.
 
@@ -42,6 +44,8 @@ def score(
         images: (N, D), unit rows, one for each image.
         texts: (M, D), unit rows, one for each text.
         reference: of the candidate to compare with, on the same set; None for the reference itself.
+        ranking: queries and a gallery whose dot products rank the texts of a classification instead; None takes
+            `images` and `texts`.
 
     Returns:
         Zero-shot top-1, top-5 and the mean per class; or recall at 1, 5 and 10 both ways; or nothing for a set
@@ -54,15 +58,16 @@ def score(
         forth = _recalls("image_to_text_recall@", images, texts, dataset.targets, _DEPTHS, reference)
         back = _recalls("text_to_image_recall@", texts, images, wanted, _DEPTHS, reference)
         return Scored(forth.metrics + back.metrics, {**forth.right, **back.right})
-    found = _recalls("top", images, texts, dataset.targets, _CLASS_DEPTHS, reference)
+    queries, gallery = (images, texts) if ranking is None else ranking
+    found = _recalls("top", queries, gallery, dataset.targets, _CLASS_DEPTHS, reference)
     mean = mean_per_class(found.right["top1"], [target[0] for target in dataset.targets])
     return Scored((*found.metrics, Metric("mean_per_class", mean, None)), found.right)
 
 
 def _recalls(
     name: str,
-    queries: npt.NDArray[np.float32],
-    gallery: npt.NDArray[np.float32],
+    queries: npt.NDArray[np.floating],
+    gallery: npt.NDArray[np.floating],
     right: Sequence[Sequence[int]],
     depths: tuple[int, ...],
     reference: Scored | None,

@@ -102,7 +102,11 @@ def _tried(
     """Judge one choice; its towers are open when it was accepted."""
     mark = marks.mark_of(bundle, choice, settings, names)
     if marks.crashed(mark):
-        return choice.candidate(marks.CRASHED), {}
+        # Imported here: hardly any load needs a child process.
+        from edgekit.trials.retrial import refusal
+
+        if reason := refusal(bundle, choice, names, settings):
+            return choice.candidate(reason), {}
     towers: dict[TowerName, DeviceTower] = {}
     with marks.judging(mark):
         try:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgekit.judging import Choice
     from edgekit.runtimes.protocol import SessionSettings
 
-CRASHED = "ended the process when an earlier load here tried it; run 'edgekit tune', which tries it in a child process"
+CRASHED = "ended the process when an earlier load here tried it"
 _FRESH = ".new"
 
 

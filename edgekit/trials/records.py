@@ -22,6 +22,7 @@ class Request:
         batch: rows of one timed inference.
         memory: megabytes of data the process may allocate; 0 for no limit.
         seconds: after which the process ends itself, should its parent be gone.
+        allow_cpu: whether nodes may run on the CPU that the device did not take.
     """
 
     trusted: tuple[str, ...]
@@ -34,6 +35,7 @@ class Request:
     batch: int
     memory: int
     seconds: int
+    allow_cpu: bool = False
 
 
 @dataclass(frozen=True)

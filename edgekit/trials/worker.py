@@ -71,7 +71,7 @@ def _judged(path: str, request: Request, towers: dict[TowerName, DeviceTower]) -
     names = cast("tuple[TowerName, ...]", request.towers)
     start = time.perf_counter()
     try:
-        settings = SessionSettings(threads=request.threads, options=request.options)
+        settings = SessionSettings(threads=request.threads, options=request.options, allow_cpu=request.allow_cpu)
         towers.update(open_towers(bundle, choice, names, settings))
         load = 1000 * (time.perf_counter() - start)
         _, checks = judge(bundle, choice, towers, timed=False)

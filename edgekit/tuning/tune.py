@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import golden, locations
+from edgekit import locations
 from edgekit.bundle.reader import open_bundle
 from edgekit.choices import list_choices, nothing_works
 from edgekit.decisions import Decision
@@ -73,7 +73,7 @@ def tune(
     runtime: str | None = None,
     device: str = "auto",
     threads: Sequence[int] = (),
-    towers: Sequence[TowerName] = golden.TOWERS,
+    towers: Sequence[TowerName] | None = None,
     objective: Objective = "pair",
     minutes: float = 5.0,
     trial_seconds: float = 120.0,
@@ -92,7 +92,7 @@ def tune(
         runtime: name of the only runtime to try; all when None.
         device: the only device to try; ``auto`` tries all but families, see `Runtime.devices`.
         threads: numbers of threads of one inference to try; empty for 1, 2, 4, … up to the processors at hand.
-        towers: which towers are to be used.
+        towers: which towers are to be used; None for all that the bundle has.
         objective: what is to be fast, see `OBJECTIVES`; ``pair`` counts one photo and one text.
         minutes: after which nothing more is tried and a running trial is ended.
         trial_seconds: hard limit of one trial.
@@ -109,10 +109,12 @@ def tune(
         RuntimeUnavailableError: nothing here opens the bundle and passes; the message lists every refusal.
     """
     start = time.monotonic()
-    names = tower_names(towers)
     counts = _counts(threads)
-    _check(objective, names, minutes, trial_seconds, memory)
+    _check(objective, minutes, trial_seconds, memory)
     opened = open_bundle(locations.resolve(bundle))
+    names = tower_names(towers, opened)
+    if objective != "pair" and "image" not in names:
+        raise InputError(f"objective {objective!r} needs the image tower; give towers=('image',) or both")
     choices, refused = list_choices(opened, variant, runtime, device)
     on_stage("checking digests")
     opened.verify()
@@ -164,13 +166,9 @@ def _counts(threads: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted({*powers, processors}))
 
 
-def _check(
-    objective: Objective, names: tuple[TowerName, ...], minutes: float, trial_seconds: float, memory: int
-) -> None:
+def _check(objective: Objective, minutes: float, trial_seconds: float, memory: int) -> None:
     if objective not in OBJECTIVES:
         raise InputError(f"objective is {objective!r}; give one of {', '.join(OBJECTIVES)}")
-    if objective != "pair" and "image" not in names:
-        raise InputError(f"objective {objective!r} needs the image tower; give towers=('image',) or both")
     if not (minutes > 0 and trial_seconds > 0 and memory >= 0):
         raise InputError(f"minutes ({minutes}) and trial_seconds ({trial_seconds}) must be above 0, memory 0 or more")
 

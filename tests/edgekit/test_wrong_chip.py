@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import chip_bundle
 import pytest
 
+import chip_bundle
 import edgekit
 from edgekit.errors import RuntimeUnavailableError
 from edgekit.trials import process

@@ -180,8 +180,8 @@ def test_whatever_is_kept_stays_the_same(words, kind):
     parsed = json.loads(tokenizer)
     text = " ".join(words)
     before = Tokenizer.from_str(tokenizer.decode()).encode(text)
-    kept = vocabulary._kept(parsed, set(before.ids))
-    smaller = vocabulary._renumbered(parsed, {old: new for new, old in enumerate(kept)})
+    kept = vocabulary.kept_ids(parsed, set(before.ids))
+    smaller = vocabulary.renumbered(parsed, {old: new for new, old in enumerate(kept)})
     after = Tokenizer.from_str(json.dumps(smaller)).encode(text)
     assert after.tokens == before.tokens
     assert [kept[i] for i in after.ids] == before.ids
@@ -245,7 +245,7 @@ def test_an_unknown_post_processor_is_refused():
     parsed = json.loads(_cached("WordPiece"))
     parsed["post_processor"] = {"type": "Magic"}
     with pytest.raises(UnsupportedModelError, match="'Magic' cannot be renumbered"):
-        vocabulary._kept(parsed, {0})
+        vocabulary.kept_ids(parsed, {0})
 
 
 def test_post_processors_of_pairs_are_renumbered():
@@ -258,7 +258,7 @@ def test_post_processors_of_pairs_are_renumbered():
 @pytest.mark.parametrize("content", [b"no json", b"[]", b"{}"])
 def test_something_else_than_a_tokenizer_is_refused(content):
     with pytest.raises(UnsupportedModelError, match="not JSON of the tokenizers library"):
-        vocabulary._parse(content)
+        vocabulary.parse(content)
 
 
 def test_no_texts_and_one_path_are_refused(made):
@@ -273,7 +273,7 @@ def test_a_tokenizer_that_changes_is_refused(monkeypatch, made, tmp_path):
     tokenizer, spec, folder, _ = made
     encoded = Tokenizer.from_str(tokenizer.decode()).encode(_KEPT[0]).tokens
     used = max((token for token in encoded if not token.startswith(("[", "<"))), key=len)
-    broken = vocabulary._renumbered
+    broken = vocabulary.renumbered
 
     def without(parsed, new_ids):
         smaller = broken(parsed, new_ids)
@@ -285,7 +285,7 @@ def test_a_tokenizer_that_changes_is_refused(monkeypatch, made, tmp_path):
             smaller["model"]["vocab"] = [[f"{t}-renamed" if t == used else t, score] for t, score in vocab]
         return smaller
 
-    monkeypatch.setattr(vocabulary, "_renumbered", without)
+    monkeypatch.setattr(vocabulary, "renumbered", without)
     with pytest.raises(ConversionError, match="gives other tokens for"):
         vocabulary.prune(folder / "text.onnx", tmp_path / "x.onnx", tokenizer, spec, _KEPT)
 
@@ -323,7 +323,7 @@ def test_a_tower_without_a_table_is_refused():
 
 
 def test_the_starters_own_tokenizer_can_be_pruned():
-    """A real vocabulary of 30,522 word pieces, with the labels of a small application."""
+    """A real vocabulary of thousands of word pieces, with the labels of a small application."""
     path = Path(__file__).parents[3] / "samples" / "starter.edge"
     with zipfile.ZipFile(path) as archive:
         tokenizer = archive.read("text/tokenizer.json")
@@ -332,9 +332,9 @@ def test_the_starters_own_tokenizer_can_be_pruned():
     labels = ["a photo of a tabby cat", "a motorcycle", "an espresso", "Ein Zebra überquert 3 Straßen", "日本"]
     parsed = json.loads(tokenizer)
     before = TextEncoder(tokenizer, spec).encode(labels)
-    kept = vocabulary._kept(parsed, {int(i) for i in np.unique(before)})
+    kept = vocabulary.kept_ids(parsed, {int(i) for i in np.unique(before)})
     new_ids = {old: new for new, old in enumerate(kept)}
-    smaller = json.dumps(vocabulary._renumbered(parsed, new_ids)).encode()
+    smaller = json.dumps(vocabulary.renumbered(parsed, new_ids)).encode()
     after = TextEncoder(smaller, replace(spec, pad_id=new_ids[spec.pad_id])).encode(labels)
     np.testing.assert_array_equal(np.array(kept)[after], before)
     assert len(kept) < 2200

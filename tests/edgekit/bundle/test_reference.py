@@ -7,11 +7,11 @@ import zlib
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-import bundle_reference as reference
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bundle_reference as reference
 import tiny_bundle as tiny
 from edgekit.bundle import container
 from edgekit.bundle.manifest import SCHEMA_VERSION, Manifest

@@ -103,7 +103,7 @@ def test_json_has_every_figure_under_its_documented_name() -> None:
     plain = to_plain(REPORT)
     assert set(plain) == {
         *("edgekit", "bundle", "bundle_sha256", "data", "digest", "task", "images", "texts", "templates"),
-        *("outcomes", "skipped"),
+        *("outcomes", "skipped", "labels"),
     }
     second = plain["outcomes"][1]
     assert second["metrics"][0]["found"] == {"value": 0.5, "low": 0.25, "high": 0.755, "n": 12}

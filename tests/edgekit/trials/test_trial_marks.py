@@ -15,10 +15,11 @@ import pytest
 import edgekit
 from edgekit import locations
 from edgekit.bundle.reader import open_bundle
+from edgekit.choices import list_choices
 from edgekit.errors import RuntimeUnavailableError
 from edgekit.judging import Choice
 from edgekit.runtimes.protocol import SessionSettings
-from edgekit.trials import marks
+from edgekit.trials import marks, process
 from spy_runtime import SpyRuntime, install
 
 if TYPE_CHECKING:
@@ -189,22 +190,42 @@ def test_an_app_crashes_once_and_then_takes_what_works(tiny_bundle: Path) -> Non
     second = load(tiny_bundle)
     assert second.returncode == 0, second.stderr
     npu, cpu = second.stdout.splitlines()
-    assert npu == f"fp32 on onnxruntime 9.9 (npu)  refused: {marks.CRASHED}"
+    # The child has the real engine, which knows no such device: that is refused too.
+    assert npu.startswith(f"fp32 on onnxruntime 9.9 (npu)  refused: {marks.CRASHED}; ")
     assert cpu.endswith("ok")
     assert len(mark_files()) == 1
 
 
-def test_tuning_clears_the_mark_of_what_does_well(tiny_bundle: Path) -> None:
-    # A load that was killed from outside leaves a mark that is nobody's fault.
-    bundle = open_bundle(tiny_bundle)
-    from edgekit.choices import list_choices
-
+def killed_load(path: Path) -> None:
+    """Leave the mark of a load that was killed from outside, which is nobody's fault."""
+    bundle = open_bundle(path)
     (choice,), _ = list_choices(bundle, None, "onnxruntime", "cpu")
     child = start(marks.mark_of(bundle, choice, SessionSettings(), ("image", "text")))
     child.kill()
     child.communicate()
-    with pytest.raises(RuntimeUnavailableError, match="ended the process when an earlier load here tried it"):
+    assert mark_files()
+
+
+def test_a_load_that_was_killed_is_tried_again_in_a_child_process(tiny_bundle: Path) -> None:
+    killed_load(tiny_bundle)
+    with edgekit.load(tiny_bundle, runtime="onnxruntime") as clip:
+        assert clip.explain().chosen.accepted
+    assert not mark_files()
+
+
+def test_a_candidate_that_ends_the_child_too_stays_refused(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_load(tiny_bundle)
+    monkeypatch.setattr(process, "PREFIX", ("/bin/sh", "-c", "kill -SEGV $$"))
+    with pytest.raises(RuntimeUnavailableError, match="in a child process: ended by SIGSEGV"):
         edgekit.load(tiny_bundle, runtime="onnxruntime")
+    assert mark_files()
+
+
+def test_tuning_clears_the_mark_of_what_does_well(tiny_bundle: Path) -> None:
+    killed_load(tiny_bundle)
+    # No child can open what lies in this process's memory.
+    with pytest.raises(RuntimeUnavailableError, match="ended the process when an earlier load here tried it"):
+        edgekit.load(tiny_bundle.read_bytes(), runtime="onnxruntime")
     edgekit.tune(tiny_bundle, runtime="onnxruntime", threads=(1,))
     assert not mark_files()
     with edgekit.load(tiny_bundle, runtime="onnxruntime", settings=SessionSettings(threads=0)) as clip:
