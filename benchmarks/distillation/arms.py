@@ -8,7 +8,7 @@ from edgekit.benchmarks.distillation.records import Arm
 from edgekit.converters.distill.losses.table import LOSSES
 
 if TYPE_CHECKING:
-    from edgekit.benchmarks.distillation.records import Question, Setting
+    from edgekit.benchmarks.distillation.records import Setting
 
 DISTILLED, ALONE = "distilled", "labels alone"
 _LABELS = (("labels", 1.0),)
@@ -23,10 +23,9 @@ def distilled(setting: Setting) -> list[Arm]:
     Returns:
         One for each question but the losses'.
     """
-    shares: tuple[tuple[Question, float], ...] = (("all labels", 1.0), ("few labels", setting.few))
     return [
-        Arm(question, DISTILLED, setting.losses, share, alone=False, budget="steps", steps=setting.steps)
-        for question, share in shares
+        Arm("all labels", DISTILLED, setting.full_losses, 1.0, alone=False, budget="steps", steps=setting.steps),
+        Arm("few labels", DISTILLED, setting.losses, setting.few, alone=False, budget="steps", steps=setting.steps),
     ]
 
 

@@ -33,7 +33,8 @@ class Setting:
         few: share of the labels in the second question.
         seeds: each is a division of the labels, views, first weights and order.
         loss_seeds: likewise, where losses are compared.
-        losses: the distilled student's.
+        losses: the distilled student's where few images have a label.
+        full_losses: likewise, where all have one.
         augmentation: of the views.
     """
 
@@ -52,6 +53,7 @@ class Setting:
     seeds: tuple[int, ...] = (0, 1, 2)
     loss_seeds: tuple[int, ...] = (0, 1)
     losses: tuple[tuple[str, float], ...] = (("bank", 1.0), ("feature", 5.0))
+    full_losses: tuple[tuple[str, float], ...] = (("labels", 1.0), ("bank", 0.5), ("feature", 1.0))
     augmentation: Augmentation = VIEWS
 
 
