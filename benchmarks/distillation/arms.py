@@ -8,6 +8,8 @@ from edgekit.benchmarks.distillation.records import Arm
 from edgekit.converters.distill.losses.table import LOSSES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgekit.benchmarks.distillation.records import Setting
 
 DISTILLED, ALONE = "distilled", "labels alone"
@@ -60,7 +62,7 @@ def losses(setting: Setting) -> list[Arm]:
         As many as there are losses, and one.
     """
     named: list[tuple[str, tuple[tuple[str, float], ...]]] = [(name, ((name, 1.0),)) for name in LOSSES]
-    combination = " + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in setting.losses)
+    combination = written(setting.losses)
     if len(setting.losses) > 1 or setting.losses[0][1] != 1:
         named.append((combination, setting.losses))
     return [
@@ -75,3 +77,8 @@ def losses(setting: Setting) -> list[Arm]:
         )
         for name, weights in named
     ]
+
+
+def written(weights: Sequence[tuple[str, float]]) -> str:
+    """Return losses with their weights, such as ``labels + 0.5 bank``."""
+    return " + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.distillation.arms import ALONE, DISTILLED
+from edgekit.benchmarks.distillation.arms import ALONE, DISTILLED, written
 from edgekit.benchmarks.distillation.intervals import apart, mean
 
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ def _row(arm: Arm, runs: Sequence[Run]) -> str:
     late = mean([_late(run) for run in runs])
     share = mean([run.recall_at_1 / run.teacher for run in runs])
     first = runs[0]
+    name = f"{arm.name}: {written(arm.losses)}" if arm.name == DISTILLED else arm.name
     return (
-        f"| {arm.name} | {'CPU, embeddings included' if arm.budget == 'cpu' else 'steps'}"
+        f"| {name} | {'CPU, embeddings included' if arm.budget == 'cpu' else 'steps'}"
         f" | {first.images:,} ({first.labelled:,}) | {mean([run.steps for run in runs]).value:,.0f}"
         f" | {mean([run.cpu_seconds for run in runs]).value:.0f} | {_percent(recall)} | {100 * best.value:.1f}"
         f" | {100 * late.value:+.1f} | {share.value:.1%} |"

@@ -42,7 +42,9 @@ def table(folder: Path, column: Literal["caption", "label"], rows: Sequence[tupl
         The number of rows and of distinct texts.
     """
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
+    # Python before 3.13 leaves a lone carriage return unquoted, which readers take for the end of the row.
+    quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
+    writer = csv.writer(out, lineterminator="\n", quoting=quoting)
     writer.writerow(("path", column))
     writer.writerows(rows)
     (folder / f"{column}s.csv").write_text(out.getvalue(), encoding="utf-8", newline="")

@@ -116,7 +116,7 @@ def child(program: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", f"import litert_files\n{program}"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,  # it must end, not be fast
         env=environment,
     )
 

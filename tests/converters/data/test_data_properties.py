@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -31,6 +31,7 @@ def test_texts_survive_writing(tmp_path_factory, lines):
 
 
 @settings(max_examples=25, deadline=None)
+@example(captions=["0\r0"])
 @given(captions=st.lists(TEXT.filter(lambda text: text.strip()), min_size=1, max_size=5))
 def test_captions_survive_the_table(tmp_path_factory, captions):
     folder = tmp_path_factory.mktemp("table")

@@ -158,8 +158,8 @@ def test_merges_between_kept_tokens_give_kept_texts_as_before(texts):
     parsed["truncation"] = parsed["padding"] = None
     before = Tokenizer.from_str(json.dumps(parsed))
     old = [before.encode(text) for text in texts]
-    kept = vocabulary._kept(parsed, {i for one in old for i in one.ids})
-    smaller = vocabulary._renumbered(parsed, {i: n for n, i in enumerate(kept)})
+    kept = vocabulary.kept_ids(parsed, {i for one in old for i in one.ids})
+    smaller = vocabulary.renumbered(parsed, {i: n for n, i in enumerate(kept)})
     after = Tokenizer.from_str(json.dumps(smaller))
     assert [after.encode(text).tokens for text in texts] == [one.tokens for one in old]
     assert {"a", "b", "c", "<pad>"} <= set(after.get_vocab())
@@ -191,7 +191,7 @@ def test_two_tokens_with_one_id_are_refused():
     parsed = bpe()
     parsed["model"]["vocab"]["other"] = 0
     with pytest.raises(UnsupportedModelError, match="two tokens have one id"):
-        vocabulary._kept(parsed, {0})
+        vocabulary.kept_ids(parsed, {0})
 
 
 def test_a_summary_without_a_table_is_no_division_by_zero():
