@@ -43,8 +43,8 @@ def table(folder: Path, column: Literal["caption", "label"], rows: Sequence[tupl
     """
     out = io.StringIO(newline="")
     # Python before 3.13 leaves a lone carriage return unquoted, which readers take for the end of the row.
-    quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
-    writer = csv.writer(out, lineterminator="\n", quoting=quoting)
+    bare = any("\r" in cell for row in rows for cell in row)
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL)
     writer.writerow(("path", column))
     writer.writerows(rows)
     (folder / f"{column}s.csv").write_text(out.getvalue(), encoding="utf-8", newline="")
