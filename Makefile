@@ -95,6 +95,6 @@ $(TEST)/.ok: pyproject.toml .ci/tools
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python $(PIP) install --upgrade pip
 	$(TEST)/bin/python $(PIP) install "torch==2.13.0" \
-	  -e ".[onnx,litert,convert,convert-litert,quantize,distill,data,starter,bench,dev,video]"
+	  -e ".[onnx,litert,convert,convert-litert,quantize,distill,data,starter,bench,loadgen,nvml,serial,dev,video]"
 	sh .ci/tools
 	touch $@

@@ -1,0 +1,1 @@
+"""The device a run is made on, and its state."""

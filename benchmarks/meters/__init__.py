@@ -1,0 +1,1 @@
+"""Sensors of a device, one file each, behind one protocol."""

@@ -1,0 +1,1 @@
+"""How queries arrive, one file per MLPerf scenario; the same loop whatever the work is."""

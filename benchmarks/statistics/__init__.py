@@ -1,0 +1,1 @@
+"""From times of queries to percentiles, intervals, early stopping, drift."""

@@ -1,0 +1,1 @@
+"""What a query does: image tower, text tower, or a photo file to its label; stages timed apart."""
