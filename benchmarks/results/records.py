@@ -42,6 +42,7 @@ class Subject:
         bundle: name of the bundle.
         version: of the bundle.
         digest: SHA-256 of the bundle's manifest, as `edgekit.bundle.reader.Bundle.digest`.
+        space: id of the embedding space, as the manifest has it: results of two spaces are of two models.
         size: of the variant's files, in bytes.
         variant: its id.
         precision: of the variant.
@@ -55,6 +56,7 @@ class Subject:
     bundle: str
     version: str
     digest: str
+    space: str
     size: int
     variant: str
     precision: str
