@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import json
 import os
-import types
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
+from edgekit import strict_fields, strict_yaml
 from edgekit.bundle import schema
-from edgekit.converters.distill import recipe_losses, recipe_rules, recipe_yaml
+from edgekit.converters.distill import recipe_losses, recipe_rules
 from edgekit.converters.distill.recipe import Recipe
-from edgekit.errors import BundleError, InputError
+from edgekit.errors import InputError
 
-if TYPE_CHECKING:
-    from edgekit.converters.distill.recipe_yaml import Document
+_KIND = strict_yaml.Kind("recipe", "recipes", "distill", "'edgekit distill --example' prints a recipe that runs")
+# The short form that stands for the first teacher.
+_SHORT = {"teachers[0]": "teacher"}
 
 # Where one value stands for a list of one.
 _LISTS = ("images", "texts", "validation", "templates")
@@ -40,18 +39,14 @@ def read(path: Path) -> Recipe:
         InputError: the message names the file, the field, what is wrong and what to write instead.
         MissingDependencyError: a package that distillation needs is absent.
     """
-    document = recipe_yaml.load(path)
-    plain = _written_out(document.value, path)
-    _known_fields(Recipe, plain, "", path, document)
-    try:
-        recipe = schema.loads(Recipe, json.dumps(plain), "")
-    except BundleError as error:
-        raise InputError(_located(path, document, str(error))) from error
+    document = strict_yaml.load(path, _KIND)
+    places = strict_fields.Places(path, document, _SHORT)
+    recipe = strict_fields.record(Recipe, _written_out(document.value, path), places)
     recipe = _placed(recipe, path.absolute().parent)
     for field, problem in recipe_rules.problems(recipe):
-        raise InputError(_located(path, document, f".{field}: {problem}"))
+        raise InputError(places.message(field, problem))
     for field, problem in recipe_losses.problems(recipe):
-        raise InputError(_located(path, document, f".{field}: {problem}"))
+        raise InputError(places.message(field, problem))
     return recipe
 
 
@@ -117,34 +112,6 @@ def _written_out(value: Any, path: Path) -> Any:
     return plain
 
 
-def _known_fields(kind: Any, value: Any, where: str, path: Path, document: Document) -> None:
-    """Refuse a field that no record has, with the nearest one that it has."""
-    kind, many = _record_of(kind)
-    if many and isinstance(value, list):
-        for i, item in enumerate(value):
-            _known_fields(kind, item, f"{where}[{i}]", path, document)
-        return
-    if kind is None or not isinstance(value, dict):
-        return
-    names, hints = [field.name for field in fields(kind)], get_type_hints(kind)
-    for name, item in value.items():
-        inner = f"{where}.{name}"
-        if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-            raise InputError(_located(path, document, f"{inner}: there is no such field; {hint}"))
-        _known_fields(hints[name], item, inner, path, document)
-
-
-def _record_of(kind: Any) -> tuple[Any, bool]:
-    """Return the record in a field's type, if it is one, and whether the field is a tuple of them."""
-    if get_origin(kind) is tuple:
-        return _record_of(get_args(kind)[0])[0], True
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = get_args(kind)[0]
-    return (kind if is_dataclass(kind) else None), False
-
-
 def _placed(recipe: Recipe, home: Path) -> Recipe:
     """Make paths absolute."""
     data, student = recipe.data, recipe.student
@@ -197,23 +164,3 @@ def _model(home: Path, text: str) -> str:
         for part in spec.split(":")
     ]
     return ":".join([kind, *parts])
-
-
-def _located(path: Path, document: Document, message: str) -> str:
-    """Put the file before a message that begins with a field's path, and its line behind it."""
-    field, colon, problem = message.removeprefix(".").partition(": ")
-    if not colon:
-        return f"{path}: {message.lstrip('.: ')}"
-    line = _line(document, field)
-    return f"{path}: {field}: {problem}" + (f" (line {line})" if line else "")
-
-
-def _line(document: Document, field: str) -> int:
-    """The line of a field, or of what stands for it: a short form, or the mapping that lacks it."""
-    if field.startswith("teachers[0]") and "teachers" not in document.lines:
-        field = field.replace("teachers[0]", "teacher", 1)
-    while field:
-        if field in document.lines:
-            return document.lines[field]
-        field = field[: max(field.rfind("."), field.rfind("["), 0)]
-    return 0

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.converters.distill import recipe_yaml
+from edgekit import strict_yaml
 from edgekit.errors import InputError
+
+RECIPE = strict_yaml.Kind("recipe", "recipes", "distill", "'edgekit distill --example' prints a recipe that runs")
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def load(tmp_path):
     def read(text):
         path = tmp_path / "recipe.yaml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return recipe_yaml.load(path)
+        return strict_yaml.load(path, RECIPE)
 
     return read
 
@@ -97,7 +99,7 @@ def test_everything_else_is_refused(load, text, message):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none.yaml: cannot be read: No such file"):
-        recipe_yaml.load(tmp_path / "none.yaml")
+        strict_yaml.load(tmp_path / "none.yaml", RECIPE)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(load):
@@ -122,7 +124,7 @@ _VALUES = st.recursive(
 def test_json_is_read_as_json(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("json") / "recipe.yaml"
     path.write_text(json.dumps(value), encoding="utf-8")
-    assert recipe_yaml.load(path).value == value
+    assert strict_yaml.load(path, RECIPE).value == value
 
 
 @settings(max_examples=150, deadline=None)
@@ -131,7 +133,7 @@ def test_any_text_gives_plain_values_or_one_clear_error(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("any") / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
     try:
-        value = recipe_yaml.load(path).value
+        value = strict_yaml.load(path, RECIPE).value
     except InputError as error:
         assert str(error).startswith(f"{path}: ")
         assert "\n" not in str(error)

@@ -41,11 +41,29 @@ class Document:
     lines: dict[str, int]
 
 
-def load(path: Path) -> Document:
+@dataclass(frozen=True)
+class Kind:
+    """What a document is, for messages.
+
+    Attributes:
+        name: of one, such as ``recipe``.
+        plural: of several.
+        extra: of edgekit that installs PyYAML for it.
+        start: a sentence that says how to get a first one.
+    """
+
+    name: str
+    plural: str
+    extra: str
+    start: str
+
+
+def load(path: Path, kind: Kind) -> Document:
     """Read one YAML document.
 
     Args:
         path: the file, UTF-8.
+        kind: what it is.
 
     Returns:
         Its content.
@@ -59,14 +77,14 @@ def load(path: Path) -> Document:
         import yaml
     except ImportError as error:
         raise MissingDependencyError(
-            "PyYAML, which reads recipes, is not installed: pip install 'edgekit[distill]'"
+            f"PyYAML, which reads {kind.plural}, is not installed: pip install 'edgekit[{kind.extra}]'"
         ) from error
 
-    text = _text(path)
+    text = _text(path, kind)
     try:
         depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            _plain(event, path)
+            _plain(event, path, kind)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEEPEST:
                 raise InputError(f"{path}: line {event.start_mark.line + 1}: is nested too deeply")
@@ -74,16 +92,16 @@ def load(path: Path) -> Document:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {_short(error)}") from error
     if node is None:
-        raise InputError(f"{path}: is empty; 'edgekit distill --example' prints a recipe that runs")
-    reader = _Reader(path, {})
+        raise InputError(f"{path}: is empty; {kind.start}")
+    reader = _Reader(path, kind, {})
     return Document(reader.value(node, ""), reader.lines)
 
 
 class _Reader:
     """Turns PyYAML's nodes into plain values."""
 
-    def __init__(self, path: Path, lines: dict[str, int]) -> None:
-        self._path = path
+    def __init__(self, path: Path, kind: Kind, lines: dict[str, int]) -> None:
+        self._path, self._kind = path, kind
         self.lines = lines
 
     def value(self, node: Any, where: str) -> Any:
@@ -140,7 +158,7 @@ class _Reader:
         return int(text)
 
     def _at(self, where: str, problem: str) -> str:
-        return f"{self._path}: {where or 'the recipe'}: {problem} (line {self.lines[where]})"
+        return f"{self._path}: {where or f'the {self._kind.name}'}: {problem} (line {self.lines[where]})"
 
 
 def _joined(text: str) -> str:
@@ -148,23 +166,25 @@ def _joined(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
-def _plain(event: Any, path: Path) -> None:
+def _plain(event: Any, path: Path, kind: Kind) -> None:
     line = event.start_mark.line + 1
     if event.__class__.__name__ == "AliasEvent" or getattr(event, "anchor", None):
-        raise InputError(f"{path}: line {line}: anchors and aliases (& and *) are not used in recipes; write it out")
+        raise InputError(
+            f"{path}: line {line}: anchors and aliases (& and *) are not used in {kind.plural}; write it out"
+        )
     tag = getattr(event, "tag", None)
     if tag is not None and tag != "!":
-        raise InputError(f"{path}: line {line}: tags ({tag}) are not used in recipes; leave it out")
+        raise InputError(f"{path}: line {line}: tags ({tag}) are not used in {kind.plural}; leave it out")
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, kind: Kind) -> str:
     try:
         with path.open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > _MOST_BYTES:
-        raise InputError(f"{path}: is larger than a recipe can be ({_MOST_BYTES} bytes)")
+        raise InputError(f"{path}: is larger than a {kind.name} can be ({_MOST_BYTES} bytes)")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
