@@ -40,6 +40,7 @@ class RunRequest:
         sustained: whether throttling is part of what is measured.
         data: photo, folder of photos or file of texts; None takes the packaged samples.
         labels: of the photo pipeline; empty takes those frozen into the bundle, else the packaged list.
+        labels_file: where `labels` came from, for the command line that repeats the run; None where it was no file.
         meters: names of the only meters to use; empty for all that are here.
         roofline: whether to compare with this device's measured limits, which takes some seconds more.
         baseline: seconds of the idle baseline before and after; None for a tenth of `seconds`, within 2 to 30.
@@ -65,6 +66,7 @@ class RunRequest:
     sustained: bool = False
     data: str | None = None
     labels: tuple[str, ...] = ()
+    labels_file: str | None = None
     meters: tuple[str, ...] = ()
     roofline: bool = False
     baseline: float | None = None
@@ -99,7 +101,7 @@ def command(request: RunRequest) -> str:
         request: with variant, runtime and device as they were chosen.
 
     Returns:
-        One line for a shell; labels are not in it, for they came from a file.
+        One line for a shell; labels that came from no file are not in it.
     """
     words = ["edgekit", "bench", request.bundle, *_words(request)]
     return shlex.join(words)

@@ -1,0 +1,156 @@
+"""Start a child process, follow what it tells, and turn however it ends into a return or one clear error."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+from edgekit import errors
+from edgekit.benchmarks.running.events import from_line
+from edgekit.errors import BundleError, EdgekitError, ExecutionError
+from edgekit.trials.endings import ended_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from edgekit.benchmarks.running.events import Event
+
+# The child imports what its parent could import, but nothing from the current folder.
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from importlib import import_module;"
+    " import_module(sys.argv[2]).main(sys.argv[3])"
+)
+_MOST_LINE, _MOST_LOG, _LINES = 300, 1 << 16, 3
+
+
+class Child:
+    """A process of ``module.main(folder)``; use it in a ``with`` block, which ends it with all that it started."""
+
+    def __init__(self, module: str, folder: Path) -> None:
+        """Start it."""
+        self._log: BinaryIO = tempfile.TemporaryFile(prefix="edgekit-bench-")  # noqa: SIM115
+        path = json.dumps([entry for entry in sys.path if entry])
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START, path, module, str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            # A session of its own, so that Ctrl-C reaches this process first and the child is ended by it.
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    def follow(self, tell: Callable[[Event], None], silence: float) -> None:
+        """Pass on what the process tells until it ends.
+
+        Args:
+            tell: called with each event.
+            silence: seconds without a word after which it is taken for hung and ended.
+
+        Raises:
+            EdgekitError: it failed on purpose; the same type and message.
+            ExecutionError: it crashed, was killed, or hung; the message has its last lines.
+        """
+        failure: tuple[str, str] | None = None
+        for line in self._lines(silence):
+            found = _error_of(line)
+            if found is not None:
+                failure = found
+                continue
+            event = _event_of(line)
+            if event is not None:
+                tell(event)
+        code = self._wait(silence)
+        if failure is not None:
+            raise _raised(*failure)
+        if code != 0:
+            how = f"was ended by {ended_by(-code)}" if code < 0 else f"failed with exit code {code}"
+            raise ExecutionError(f"the measured process {how}{self._last_lines()}")
+
+    def close(self) -> None:
+        """End the process and whatever it started; closing twice is harmless."""
+        # Once it was waited for, its number may be another process's.
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _lines(self, silence: float) -> Iterator[str]:
+        buffer, stdout, end = b"", self._process.stdout, time.monotonic() + silence
+        while stdout is not None:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([stdout], [], [], left)[0]:
+                raise self._hung(silence)
+            chunk = os.read(stdout.fileno(), 1 << 16)
+            if not chunk:
+                return
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            end = time.monotonic() + silence
+            for line in lines:
+                yield line.decode(errors="replace")
+
+    def _wait(self, silence: float) -> int:
+        try:
+            return self._process.wait(silence)
+        except subprocess.TimeoutExpired:
+            raise self._hung(silence) from None
+
+    def _hung(self, silence: float) -> ExecutionError:
+        return ExecutionError(
+            f"the measured process gave no sign of life for {silence:g} s and was ended: a query or the engine hangs"
+            f"{self._last_lines()}"
+        )
+
+    def _last_lines(self) -> str:
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - _MOST_LOG))
+        lines = self._log.read().decode(errors="replace").splitlines()
+        shown = [text for line in lines if (text := "".join(c for c in line if c.isprintable()).strip())]
+        last = "\n".join(f"  {line[:_MOST_LINE]}" for line in shown[-_LINES:])
+        return f"; its last lines:\n{last}" if last else "; it printed nothing"
+
+
+def _error_of(line: str) -> tuple[str, str] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    error = found.get("error") if isinstance(found, dict) else None
+    return (str(error[0]), str(error[1])) if isinstance(error, list) and len(error) == 2 else None
+
+
+def _event_of(line: str) -> Event | None:
+    # Whatever an engine writes past our redirection is no event.
+    try:
+        return from_line(line)
+    except BundleError:
+        return None
+
+
+def _raised(kind: str, message: str) -> EdgekitError:
+    found = getattr(errors, kind, ExecutionError)
+    return found(message) if issubclass(found, EdgekitError) else ExecutionError(message)

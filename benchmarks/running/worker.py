@@ -1,0 +1,77 @@
+"""The measured process: ``main(folder)`` does the job that lies in the folder and leaves what it found there.
+
+What was standard output carries one event a line; whatever Python or an engine prints goes to standard error, which
+is the parent's log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from edgekit.benchmarks.running.events import Event
+
+BEGAN = time.perf_counter()
+"""When this process began to import edgekit."""
+
+
+def main(folder: str) -> None:
+    """Do the job in `folder`.
+
+    Args:
+        folder: has a job as `edgekit.benchmarks.running.job` writes it.
+    """
+    answers = open_answers()
+    from edgekit.benchmarks.running.job import read_job, write_found
+    from edgekit.benchmarks.running.measured import measure
+
+    def step() -> None:
+        found, trace = measure(read_job(Path(folder)), BEGAN, lambda event: send(answers, event))
+        write_found(Path(folder), found, trace)
+
+    answer_errors(step, answers)
+
+
+def answer_errors(step: Callable[[], None], answers: TextIO | None = None) -> None:
+    """Do a step; an error that is meant for the user goes to the parent, any other is a crash.
+
+    Args:
+        step: what this process does.
+        answers: as `open_answers` gives it; None opens it.
+    """
+    from edgekit.errors import EdgekitError
+
+    answers = answers or open_answers()
+    try:
+        step()
+        return
+    except EdgekitError as error:
+        failure = type(error).__name__, str(error)
+    except MemoryError:
+        failure = "ExecutionError", "out of memory; take a smaller batch, a smaller variant, or a larger device"
+    answers.write(json.dumps({"error": failure}) + "\n")
+    answers.flush()
+    sys.exit(1)
+
+
+def send(answers: TextIO, event: Event) -> None:
+    """Tell the parent what goes on; a parent that is gone ends this process by the broken pipe."""
+    from edgekit.benchmarks.running.events import to_line
+
+    answers.write(f"{to_line(event)}\n")
+    answers.flush()
+
+
+def open_answers() -> TextIO:
+    """Return what was standard output, and let it be standard error from now on: an engine's chatter is no answer."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
