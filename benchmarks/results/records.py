@@ -24,7 +24,7 @@ class Estimate:
     Attributes:
         value: the estimate.
         low: lower end.
-        high: upper end.
+        high: upper end; of a percentile with too few observations for one (p99: fewer than 368), the largest of them.
         n: observations behind it.
     """
 
@@ -75,10 +75,11 @@ class Plan:
         scenario: MLPerf's name.
         pipeline: what a query does.
         generator: who issued the queries.
-        batch: samples of a query (multi-stream: of each of its streams one).
+        batch: samples that the model is given at once (a query's; multi-stream: of each stream).
         threads: of one inference; 0 is the engine's choice.
         options: settings that only this engine has, as (name, value).
-        streams: clients at the same time.
+        streams: threads that answer at the same time: 1 for single-stream; multi-stream: a query has one batch from
+            each; server: that take the queries which have come; offline: that share the samples.
         target_qps: arrivals a second of the server scenario; 0 elsewhere.
         latency_bound: milliseconds that the server scenario's percentile must keep; 0 elsewhere.
         seconds: least length of the measured part.

@@ -47,7 +47,7 @@ class Trace:
         issued: (n,) int64, nanoseconds since `begin` at which each query arrived (server: was due; else: was issued).
         ended: (n,) int64, nanoseconds since `begin` at which it ended.
         stages: (n, stages) int64, nanoseconds of each stage.
-        batch: samples of each query.
+        batch: samples of each query (multi-stream: the plan's `streams * batch`, which is one query there).
     """
 
     begin: int
