@@ -201,12 +201,16 @@ class Drift:
         memory: MiB an hour, by a robust slope over the minutes' resident memory; None for runs too short to tell.
         throttling: whether the run slowed down by more than it may.
         leak: whether memory grew by more than it may.
+        latency_low: lower end of the 95 % interval of `latency`; None in results that lack it.
+        latency_high: upper end.
     """
 
     latency: float
     memory: float | None
     throttling: bool
     leak: bool
+    latency_low: float | None = None
+    latency_high: float | None = None
 
 
 @dataclass(frozen=True)
