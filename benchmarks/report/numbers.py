@@ -66,7 +66,7 @@ def change(fraction: float) -> str:
 
 
 def spread(value: float, low: float, high: float) -> str:
-    """Write an estimate and its interval, all with the same decimals.
+    """Write an estimate and its interval, all with the same decimals, one more than three digits have where needed.
 
     Args:
         value: the estimate.
@@ -74,10 +74,11 @@ def spread(value: float, low: float, high: float) -> str:
         high: upper end.
 
     Returns:
-        Such as ``25.1 (24.9–25.4)``; one digit more where three would make both ends the same.
+        Such as ``25.1 (24.9–25.4)``.
     """
     places = decimals_of(value)
-    if low < high and number(low, places) == number(high, places):
+    # An end that reads like the value says nothing.
+    if any(end != value and number(end, places) == number(value, places) for end in (low, high)):
         places += 1
     return f"{number(value, places)} ({number(low, places)}–{number(high, places)})"
 

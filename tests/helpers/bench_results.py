@@ -127,8 +127,8 @@ def result(
     if sustained:
         times *= 1 + 0.22 / (1 + np.exp(-(np.linspace(0, 12, queries) - 6)))
     latency = latency_of(times)
-    throughput = batch * streams * 1000 / times.mean()
-    spread = throughput * 1.96 * times.std() / times.mean() / math.sqrt(queries)
+    throughput = float(batch * streams * 1000 / times.mean())
+    spread = float(throughput * 1.96 * times.std() / times.mean() / math.sqrt(queries))
     return records.Result(
         schema_version=records.SCHEMA_VERSION,
         id=f"20261128T020000Z-{DEVICES[device].hostname}-{bundle}-{variant}",

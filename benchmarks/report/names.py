@@ -1,0 +1,110 @@
+"""What runs, devices and units are called in reports."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.benchmarks.results.context_records import Device
+    from edgekit.benchmarks.results.records import Plan, Result, Subject
+
+_ROUTE = {"photo": "from file to labels", "image": "from pixels to embedding", "text": "from text to embedding"}
+_WORK = {"photo": "photo to labels", "image": "pixels to embedding", "text": "text to embedding"}
+_SAMPLE = {"photo": "photo", "image": "image", "text": "text"}
+_SCOPES = {
+    "device": "the whole device",
+    "package": "the processor alone",
+    "accelerator": "the accelerator alone",
+    "rail": "a part of the device",
+}
+
+
+def device(found: Device) -> str:
+    """Return a device's name: its board, else its processor, and that it is virtual where it is."""
+    name = found.board or found.soc or found.architecture
+    return f"{name} (virtual, {found.virtual})" if found.virtual else name
+
+
+def engine(subject: Subject) -> str:
+    """Return the runtime, its version and its device, such as ``onnxruntime 1.23.2 (cpu)``."""
+    return f"{subject.runtime} {subject.runtime_version} ({subject.device})"
+
+
+def work(plan: Plan) -> str:
+    """Return what a query does, such as ``photo to labels``."""
+    return _WORK.get(plan.pipeline, plan.pipeline)
+
+
+def route(plan: Plan) -> str:
+    """Return the same for the middle of a sentence, such as ``from file to labels``."""
+    return _ROUTE.get(plan.pipeline, plan.pipeline)
+
+
+def sample(plan: Plan, count: int = 1) -> str:
+    """Return the word for a sample of the pipeline, with an s unless there is one."""
+    word = _SAMPLE.get(plan.pipeline, "sample")
+    return word if count == 1 else f"{word}s"
+
+
+def scope(name: str) -> str:
+    """Return what a power sensor sees, in words."""
+    return _SCOPES.get(name, name)
+
+
+def settings(plan: Plan) -> str:
+    """Return how queries came, such as ``single-stream, batch 4, 2 threads``; what is usual is left out."""
+    parts: list[str] = [plan.scenario]
+    if plan.batch > 1:
+        parts.append(f"batch {plan.batch}")
+    if plan.threads:
+        parts.append(f"{plan.threads} thread{'s' if plan.threads > 1 else ''}")
+    if plan.streams > 1:
+        parts.append(f"{plan.streams} streams")
+    if plan.target_qps:
+        parts.append(f"{plan.target_qps:.4g} queries/s")
+    parts += [f"{name}={value}" for name, value in plan.options]
+    if plan.generator != "edgekit":
+        parts.append(f"by {plan.generator}")
+    return ", ".join(parts)
+
+
+def labels(results: Sequence[Result]) -> list[str]:
+    """Name runs by what tells them apart.
+
+    Args:
+        results: of one report.
+
+    Returns:
+        As many short names, all different: the variant, then whatever is not the same in all of them.
+    """
+    columns = [_parts(result, results) for result in results]
+    told = [i for i in range(len(columns[0])) if i == 0 or len({parts[i] for parts in columns}) > 1] if columns else []
+    names = [" · ".join(parts[i] for i in told if parts[i]) for parts in columns]
+    again, seen = Counter(names), Counter[str]()
+    for index, name in enumerate(names):
+        if again[name] > 1:
+            seen[name] += 1
+            names[index] = f"{name} · run {seen[name]}"
+    return names
+
+
+def _parts(result: Result, results: Sequence[Result]) -> tuple[str, ...]:
+    subject, plan = result.subject, result.plan
+    here, mode = device(result.context.device), result.context.device.power_mode
+    # The mode of one board does not tell it from another board.
+    if all(device(r.context.device) != here or r.context.device.power_mode == mode for r in results):
+        mode = ""
+    return (
+        subject.variant,
+        subject.bundle,
+        f"version {subject.version}",
+        f"{subject.runtime} ({subject.device})",
+        here,
+        mode,
+        plan.pipeline,
+        settings(plan),
+        "sustained" if plan.sustained else "",
+    )

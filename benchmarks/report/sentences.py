@@ -1,0 +1,119 @@
+"""A run in one sentence, and the reasons to believe it: what a reader takes away who reads nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.benchmarks.report import names, numbers
+
+if TYPE_CHECKING:
+    from edgekit.benchmarks.results.records import Golden, Result
+
+
+def sentence(result: Result) -> str:
+    """Say what was measured, on what, how fast, how right, at what energy, and whether it may be believed.
+
+    Args:
+        result: of the run.
+
+    Returns:
+        One sentence, plain text.
+    """
+    subject = result.subject
+    what = f"{subject.bundle} {subject.variant} on {names.engine(subject)}, {names.device(result.context.device)}"
+    return f"{what}: {speed(result)}; {rightness(result)}; {energy(result)}; {verdict(result)}."
+
+
+def speed(result: Result) -> str:
+    """Say how fast a run was, in words."""
+    plan, found = result.plan, result.latency
+    rate = f"{numbers.number(result.throughput.value)} {names.sample(plan, 2)} a second"
+    if plan.scenario == "offline":
+        return f"{rate} {names.route(plan)} when all are given at once"
+    query = f"a {names.sample(plan)}" if plan.batch == 1 else f"a batch of {plan.batch} {names.sample(plan, 2)}"
+    crowd = f" with {plan.streams} streams at once" if plan.streams > 1 else ""
+    if plan.scenario == "server":
+        crowd += f" at {numbers.number(plan.target_qps)} arrivals a second"
+    value, interval = numbers.spread(found.p50.value, found.p50.low, found.p50.high).split(" ", 1)
+    return (
+        f"{query} takes {value} ms {interval} {names.route(plan)}{crowd} in the median, 99 of 100 at most"
+        f" {numbers.number(found.p99.value)} ms, {rate}"
+    )
+
+
+def rightness(result: Result) -> str:
+    """Say how right a run's answers were, in words."""
+    found = result.accuracy
+    if not (found.before.passed and found.after.passed):
+        when = " and ".join(w for w, g in (("before", found.before), ("after", found.after)) if not g.passed)
+        return f"its answers were wrong {when} the run (golden check)"
+    if found.agreement is None:
+        return "golden check passed before and after"
+    return f"agrees with the float model's first answer on {numbers.percent(found.agreement)} of {found.data}"
+
+
+def energy(result: Result) -> str:
+    """Say what a sample cost in energy, in words."""
+    found = result.energy
+    if found.status != "measured" or found.per_inference is None:
+        return "energy unmeasured"
+    return (
+        f"{numbers.quantity(found.per_inference, 'J')} a {names.sample(result.plan)}"
+        f" ({names.scope(found.scope)}, idle power included)"
+    )
+
+
+def verdict(result: Result) -> str:
+    """Return the verdict, with its reasons where it is INVALID."""
+    return f"INVALID: {'; '.join(result.reasons)}" if result.verdict == "INVALID" else result.verdict
+
+
+def evidence(result: Result) -> list[tuple[str, str]]:
+    """List what was checked before the verdict, and what was found.
+
+    Args:
+        result: of the run.
+
+    Returns:
+        (what, finding), plain text.
+    """
+    plan, found = result.plan, result
+    clocks = "the clock may fall (sustained run)" if plan.sustained else "no slowing down is allowed"
+    change = f"the last fifth took {found.drift.latency:.3g} times as long as the first; {clocks}"
+    throttled = sorted({*found.context.before.throttled, *found.context.after.throttled})
+    loads = (found.context.before.other_load, found.context.after.other_load)
+    rows = [
+        ("Length", f"{_length(result)}, {found.latency.n:,} queries; asked for {numbers.duration(plan.seconds)}"),
+        ("Golden check before", _golden(found.accuracy.before)),
+        ("Golden check after", _golden(found.accuracy.after)),
+        ("Steadiness", change),
+        ("Throttling told by the system", ", ".join(throttled) or "none"),
+        ("Load of other programs", f"{loads[0]:.2f} processors before, {loads[1]:.2f} after"),
+        ("Placement", placement(result)),
+        ("Cost of measuring", f"{numbers.number(found.harness.overhead_us)} µs a query, {_sampler(result)}"),
+    ]
+    if found.drift.memory is not None:
+        rows.insert(4, ("Memory", f"{found.drift.memory:+.3g} MiB an hour{', a leak' if found.drift.leak else ''}"))
+    return rows
+
+
+def placement(result: Result) -> str:
+    """Say which device computed how many nodes of each tower."""
+    towers = (
+        f"{tower} tower: " + ", ".join(f"{count} nodes on {device}" for device, count in sorted(nodes.items()))
+        for tower, nodes in sorted(result.subject.placement.items())
+    )
+    return "; ".join(towers) or "not told by the engine"
+
+
+def _golden(found: Golden) -> str:
+    outcome = "passed" if found.passed else "FAILED"
+    return f"{outcome}, least cosine {found.cosine:.4f}, centred {found.centred:.4f} (n={found.n})"
+
+
+def _length(result: Result) -> str:
+    return numbers.duration(sum(minute.seconds for minute in result.minutes) or result.plan.seconds)
+
+
+def _sampler(result: Result) -> str:
+    return f"{numbers.percent(result.harness.sampler_share)} of a processor for the sensors"
