@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgekit.benchmarks.limits.records import Profile
 from edgekit.benchmarks.results.context_records import Context
 from edgekit.benchmarks.results.energy_records import Energy, Series
 
@@ -162,6 +163,7 @@ class Phases:
         first_ms: the first query.
         warm_ms: median of the queries between the first and the measured part.
         warm_queries: how many.
+        prepare_ms: between `load_ms` and `first_ms`: inputs read, and for the photo pipeline the labels embedded.
     """
 
     import_ms: float
@@ -169,6 +171,7 @@ class Phases:
     first_ms: float
     warm_ms: float
     warm_queries: int
+    prepare_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,8 @@ class Memory:
         uss_peak: largest memory of this process alone that was sampled; None where the system does not tell.
         arena: the engine's own allocator, where it tells; None elsewhere.
         device: of the accelerator, where it tells; None elsewhere.
+        swapped: of the process in swap at the end of the measured part.
+        faults: pages, not MiB, that had to be read from the disk during the measured part.
     """
 
     rss_peak: float
@@ -230,6 +235,8 @@ class Memory:
     uss_peak: float | None
     arena: float | None
     device: float | None
+    swapped: float = 0.0
+    faults: int = 0
 
 
 @dataclass(frozen=True)
@@ -335,6 +342,7 @@ class Result:
         verdict: whether the figures may be published.
         reasons: why not; empty for ``VALID``.
         command: that repeats the run.
+        profiles: of each tower that the run used, where asked for; else none.
     """
 
     schema_version: int
@@ -362,3 +370,4 @@ class Result:
     verdict: Verdict
     reasons: tuple[str, ...]
     command: str
+    profiles: tuple[Profile, ...] = ()
