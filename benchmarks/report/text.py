@@ -42,9 +42,8 @@ def _lines(result: Result) -> Iterator[tuple[str, str]]:
     if result.stages:
         yield "stages", ", ".join(stages)
     phases = result.phases
-    steps = (("import", phases.import_ms), ("load", phases.load_ms), ("first query", phases.first_ms))
-    steps = (*steps, ("warm", phases.warm_ms))
-    yield "cold start", ", ".join(f"{name} {numbers.number(value)} ms" for name, value in steps)
+    steps = {"import": phases.import_ms, "load": phases.load_ms, "first query": phases.first_ms, "warm": phases.warm_ms}
+    yield "cold start", ", ".join(f"{name} {numbers.number(value)} ms" for name, value in steps.items())
     memory = result.memory
     own = "" if memory.uss_peak is None else f", {numbers.number(memory.uss_peak)} MiB of its own"
     yield "memory", f"{numbers.number(memory.rss_peak)} MiB at its peak{own}"
