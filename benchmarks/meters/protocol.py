@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,8 @@ class Channel:
     Attributes:
         name: unique in its meter, such as ``VDD_IN``.
         kind: what it is.
-        unit: ``W``, ``J``, ``°C``, ``MHz``, ``%``, ``rpm``, ``MiB``.
+        unit: ``W``, ``J``, ``°C``, ``MHz``, ``%``, ``rpm``, ``MiB``; of kind ``throttle`` either ``flag`` (1 while
+            slowed down) or ``count`` (of such events since the system started).
         scope: for power and energy: ``device`` when it sees all of it, ``package`` for the processor alone,
             ``accelerator``, or ``rail`` for a part; empty for other kinds.
         error: relative error that the sensor's documentation states, such as 0.01; None where it states none.
@@ -39,6 +40,20 @@ class Presence:
 
     ok: bool
     reason: str
+
+
+@runtime_checkable
+class Logged(Protocol):
+    """What a meter has beside `Meter` when its readings carry time stamps of their own, so that nobody polls it."""
+
+    def start(self) -> None:
+        """Begin to listen; called once before the measured part."""
+
+    def stop(self) -> None:
+        """Stop to listen."""
+
+    def logged(self) -> Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]:
+        """Return what came so far: by channel name, times on `time.perf_counter_ns`'s clock, and values."""
 
 
 class Meter(Protocol):

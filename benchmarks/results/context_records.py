@@ -47,7 +47,7 @@ class State:
         clocks: MHz by processor or accelerator.
         temperatures: °C by zone.
         throttled: reasons that the system gives for being slowed down now; empty when it is not, or does not tell.
-        other_load: processors that other processes kept busy meanwhile.
+        other_load: processors that other processes kept busy meanwhile; None where the system hides them.
         memory_free: MiB.
         on_battery: True, False, or None where there is no battery.
     """
@@ -56,7 +56,7 @@ class State:
     clocks: dict[str, float]
     temperatures: dict[str, float]
     throttled: tuple[str, ...]
-    other_load: float
+    other_load: float | None
     memory_free: int
     on_battery: bool | None
 

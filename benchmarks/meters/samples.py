@@ -1,0 +1,122 @@
+"""What a sampler has read, and how it becomes series."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edgekit.benchmarks.meters import counters
+from edgekit.benchmarks.results.energy_records import Series
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edgekit.benchmarks.meters.protocol import Channel
+
+Key = tuple[str, str]
+"""Name of the meter, and name of the series (`series_name`)."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How a meter was really sampled.
+
+    Attributes:
+        asked: samples a second.
+        real: samples a second, over all readings.
+        jitter: standard deviation of the intervals over their mean.
+        longest: seconds between two readings at most.
+        read_ms: milliseconds that a reading took on average.
+        samples: readings.
+        missed: values that a reading should have given and did not.
+    """
+
+    asked: float
+    real: float
+    jitter: float
+    longest: float
+    read_ms: float
+    samples: int
+    missed: int
+
+
+@dataclass
+class Readings:
+    """Readings of one meter, as they come; times are of `time.perf_counter_ns`."""
+
+    meter: str
+    channels: tuple[Channel, ...]
+    interval: float
+    stamps: array[int] = field(default_factory=lambda: array("q"))
+    spent: int = 0
+    missed: int = 0
+    times: dict[str, array[int]] = field(default_factory=dict)
+    values: dict[str, array[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for channel in self.channels:
+            self.times[channel.name], self.values[channel.name] = array("q"), array("d")
+
+    def take(self, begin: int, end: int, values: Mapping[str, float]) -> None:
+        """Keep one reading, taken between two moments; each of its values is said to be of the middle."""
+        stamp = (begin + end) // 2
+        self.stamps.append(stamp)
+        self.spent += end - begin
+        for name, times in self.times.items():
+            value = values.get(name)
+            if value is None:
+                self.missed += 1
+            else:
+                times.append(stamp)
+                self.values[name].append(value)
+
+    def series(self, begin: int) -> tuple[Series, ...]:
+        """Return one series a channel; see `Sampler.series`."""
+        return tuple(
+            made(self.meter, channel, self.times[channel.name], self.values[channel.name], begin)
+            for channel in self.channels
+        )
+
+    def rate(self) -> Rate:
+        """Return how the meter was really sampled."""
+        # While a sampler still runs, it may add to these at any moment: count first.
+        n = len(self.stamps)
+        gaps = [(self.stamps[i + 1] - self.stamps[i]) / 1e9 for i in range(n - 1)]
+        mean = sum(gaps) / len(gaps) if gaps else 0.0
+        spread = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5 if gaps else 0.0
+        return Rate(
+            asked=1 / self.interval,
+            real=1 / mean if mean else 0.0,
+            jitter=spread / mean if mean else 0.0,
+            longest=max(gaps, default=0.0),
+            read_ms=self.spent / n / 1e6 if n else 0.0,
+            samples=n,
+            missed=self.missed,
+        )
+
+
+def series_name(channel: Channel) -> str:
+    """Return the name that a channel's series has, such as ``power VDD_IN``."""
+    return f"{channel.kind} {channel.name}"
+
+
+def made(meter: str, channel: Channel, times: Sequence[int], values: Sequence[float], begin: int) -> Series:
+    """Make a series of readings.
+
+    Args:
+        meter: name of the meter.
+        channel: that was read.
+        times: nanoseconds on `time.perf_counter_ns`'s clock, increasing.
+        values: as many, in the channel's unit; an energy counter as it was read.
+        begin: of the measured part, on the same clock.
+
+    Returns:
+        The series; an energy counter is unwrapped and begins at 0 J.
+    """
+    n = min(len(times), len(values))
+    seconds = tuple((t - begin) / 1e9 for t in times[:n])
+    found = tuple(values[:n])
+    if channel.kind == "energy":
+        found = counters.unwrapped(seconds, found, channel.wraps)
+    return Series(series_name(channel), channel.kind, channel.unit, meter, seconds, found)

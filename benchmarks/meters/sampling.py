@@ -1,0 +1,141 @@
+"""Reading meters from a background thread of this process, at known moments and at a known cost."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from edgekit.benchmarks.meters.protocol import Logged
+from edgekit.benchmarks.meters.samples import Key, Readings, made, series_name
+from edgekit.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Self
+
+    from edgekit.benchmarks.meters.protocol import Channel, Meter
+    from edgekit.benchmarks.meters.samples import Rate
+    from edgekit.benchmarks.results.energy_records import Series
+
+INTERVAL = 0.05
+"""Seconds between two readings of a meter that can give new values as fast."""
+
+
+class Sampler:
+    """Reads meters while a ``with`` block runs.
+
+    One thread reads all of them in turn, each at its own interval: the one asked for, but no shorter than the meter's
+    `period()`. A reading that comes late does not shorten the next interval. Entering the block takes a first reading
+    of every meter, leaving it a last one, so that a window within the block has samples on both sides.
+
+    Args:
+        meters: to read; two of the same name are an error.
+        interval: seconds, more than 0.
+
+    Raises:
+        InputError: the interval is not above 0, or two meters have one name.
+    """
+
+    def __init__(self, meters: Sequence[Meter], interval: float = INTERVAL) -> None:
+        if not interval > 0:
+            raise InputError(f"interval: must be above 0 seconds, is {interval}")
+        if len({meter.name for meter in meters}) < len(meters):
+            raise InputError(f"meters: each may be named once; there are {', '.join(m.name for m in meters)}")
+        self._logged = [meter for meter in meters if isinstance(meter, Logged)]
+        self._polled = [meter for meter in meters if not isinstance(meter, Logged)]
+        self._of_logged = {meter.name: meter.channels() for meter in self._logged}
+        self._readings = [Readings(m.name, m.channels(), max(interval, m.period())) for m in self._polled]
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._cpu = 0
+        self._thread = threading.Thread(target=self._run, name="edgekit-sampler", daemon=True)
+
+    @property
+    def channels(self) -> dict[Key, Channel]:
+        """What is read, by (meter, series name)."""
+        polled = {(r.meter, series_name(c)): c for r in self._readings for c in r.channels}
+        logged = {(name, series_name(c)): c for name, every in self._of_logged.items() for c in every}
+        return {**polled, **logged}
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time that sampling has cost so far, in seconds, commands that meters start included."""
+        return self._cpu / 1e9
+
+    @property
+    def rates(self) -> dict[str, Rate]:
+        """How each polled meter was really sampled, by its name."""
+        return {readings.meter: readings.rate() for readings in self._readings}
+
+    def series(self, begin_ns: int) -> tuple[Series, ...]:
+        """Return what was read.
+
+        Args:
+            begin_ns: `time.perf_counter_ns` at the begin of the measured part; it becomes second 0.
+
+        Returns:
+            One series a channel, readings before and after the measured part included; energy counters unwrapped and
+            from 0 J.
+        """
+        polled = [series for readings in self._readings for series in readings.series(begin_ns)]
+        for meter in self._logged:
+            came = meter.logged()
+            for channel in self._of_logged[meter.name]:
+                times, values = came.get(channel.name, ((), ()))
+                polled.append(made(meter.name, channel, times, values, begin_ns))
+        return tuple(polled)
+
+    def __enter__(self) -> Self:
+        for meter in self._logged:
+            meter.start()
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for meter in self._logged:
+            meter.stop()
+
+    def _run(self) -> None:
+        begin, children = time.thread_time_ns(), _children_ns()
+        due = [0.0] * len(self._polled)
+        while not self._stop.is_set():
+            now = time.perf_counter()
+            for i, readings in enumerate(self._readings):
+                if due[i] <= now:
+                    self._read(i)
+                    # On the grid as long as it holds; after a late reading, a whole interval from now.
+                    due[i] = max(due[i] + readings.interval, now + readings.interval / 2) if due[i] else now
+                    due[i] = due[i] if due[i] > now else now + readings.interval
+            self._cpu = time.thread_time_ns() - begin + _children_ns() - children
+            self._ready.set()
+            wait = min(due, default=now + 1.0) - time.perf_counter()
+            if wait > 0:
+                self._stop.wait(wait)
+        for i in range(len(self._polled)):
+            self._read(i)
+        self._cpu = time.thread_time_ns() - begin + _children_ns() - children
+
+    def _read(self, i: int) -> None:
+        begin = time.perf_counter_ns()
+        try:
+            values = self._polled[i].read()
+        # A third party's reader may fail in any way; its channels are missed, and the others are read on.
+        except Exception:
+            values = {}
+        self._readings[i].take(begin, time.perf_counter_ns(), values)
+
+
+def _children_ns() -> int:
+    """CPU time of ended child processes: what commands of meters cost, and any other child that ended meanwhile."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return int((used.ru_utime + used.ru_stime) * 1e9)
