@@ -49,6 +49,7 @@ class Found:
     Attributes:
         subject: what ran.
         plan: completed.
+        stages: names of the parts of a query, as the trace has them.
         phases: before the measured part.
         before: golden check before it.
         after: and after it.
@@ -65,6 +66,7 @@ class Found:
 
     subject: Subject
     plan: Plan
+    stages: tuple[str, ...]
     phases: Phases
     before: Golden
     after: Golden

@@ -1,4 +1,4 @@
-"""What the measured process does, phase by phase: import, load, first query, warm, measure, check again."""
+"""What the measured process does, phase by phase: load, first query, warm, measure, check again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from edgekit.benchmarks.running.subject import describe, towers_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgekit.benchmarks.results.records import Plan
     from edgekit.benchmarks.running.events import Event
     from edgekit.benchmarks.scenarios.protocol import Trace, Workload
     from edgekit.bundle.reader import Bundle
@@ -49,12 +50,12 @@ class Opened:
     clip: Clip
 
 
-def measure(job: Job, began: float, tell: Callable[[Event], None]) -> tuple[Found, Trace]:
-    """Do the whole of a job in this process.
+def measure(job: Job, imported: float, tell: Callable[[Event], None]) -> tuple[Found, Trace]:
+    """Do the whole of a job in this process, which has imported the engine and opened nothing.
 
     Args:
         job: what to do.
-        began: `time.perf_counter` when this process began to import.
+        imported: milliseconds that importing took.
         tell: called with what goes on.
 
     Returns:
@@ -63,16 +64,15 @@ def measure(job: Job, began: float, tell: Callable[[Event], None]) -> tuple[Foun
     Raises:
         EdgekitError: the variant does not open, or a query fails.
     """
-    tell(Phase("import"))
-    _import_engine(job)
-    imported = 1000 * (time.perf_counter() - began)
     rss_import = status("self").get("VmRSS", 0.0)
     tell(Phase("load"))
     start = time.perf_counter()
     opened = open_variant(job)
     before, wrong = check_golden(opened)
     loaded = 1000 * (time.perf_counter() - start)
+    start = time.perf_counter()
     workload, plan = _workload(job, opened)
+    prepared = 1000 * (time.perf_counter() - start)
     tell(Phase("warm"))
     first, *rest = _warm(workload, job)
     tell(Phase("measure", plan.seconds))
@@ -90,7 +90,8 @@ def measure(job: Job, began: float, tell: Callable[[Event], None]) -> tuple[Foun
     found = Found(
         subject=describe(opened.bundle, opened.choice, opened.clip.explain().placement),
         plan=plan,
-        phases=Phases(imported, loaded, first, statistics.median(rest), len(rest)),
+        stages=workload.stages,
+        phases=Phases(imported, loaded, first, statistics.median(rest), len(rest), prepared),
         before=before,
         after=after,
         wrong=tuple(f"before the measured part: {text}" for text in wrong)
@@ -175,16 +176,7 @@ def check_golden(opened: Opened) -> tuple[Golden, tuple[str, ...]]:
     )
 
 
-def _import_engine(job: Job) -> None:
-    from edgekit import golden as _golden  # noqa: F401
-    from edgekit import judging as _judging  # noqa: F401
-    from edgekit import preprocess as _preprocess  # noqa: F401
-    from edgekit.runtimes import registry
-
-    registry.get(job.runtime).available()
-
-
-def _workload(job: Job, opened: Opened):  # type: ignore[no-untyped-def]
+def _workload(job: Job, opened: Opened) -> tuple[Workload, Plan]:
     from edgekit.benchmarks.workloads.create import create
     from edgekit.benchmarks.workloads.inputs import gather
 

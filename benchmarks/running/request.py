@@ -7,14 +7,15 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from edgekit.benchmarks.results.records import Generator, Pipeline, ScenarioName
+from edgekit.benchmarks.results.records import Generator, Pipeline, Plan, ScenarioName
+from edgekit.benchmarks.running import rules
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-QUICK, PUBLISH = 60.0, 600.0
-"""Seconds of a quick run and of one whose figure may be published (MLPerf Inference: 600 s)."""
+QUICK, PUBLISH = rules.QUICK.limit, rules.PUBLISH.limit
+"""Seconds of a quick run, and of one whose figure may be published."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class RunRequest:
         labels_file: where `labels` came from, for the command line that repeats the run; None where it was no file.
         meters: names of the only meters to use; empty for all that are here.
         roofline: whether to compare with this device's measured limits, which takes some seconds more.
+        profile: whether each tower is run under its engine's profiler afterwards.
         baseline: seconds of the idle baseline before and after; None for a tenth of `seconds`, within 2 to 30.
         silence: seconds without a sign of life after which the measured process is taken for hung.
         root: folder under which the system's files are found; tests give another.
@@ -69,6 +71,7 @@ class RunRequest:
     labels_file: str | None = None
     meters: tuple[str, ...] = ()
     roofline: bool = False
+    profile: bool = False
     baseline: float | None = None
     silence: float = 600.0
     root: str = "/"
@@ -92,6 +95,37 @@ def idle_seconds(request: RunRequest) -> float:
     if request.baseline is not None:
         return request.baseline
     return min(30.0, max(2.0, request.seconds / 10))
+
+
+def plan_of(request: RunRequest) -> Plan:
+    """Return the plan of a request that leaves nothing open; inputs and labels are filled in by who reads them.
+
+    Args:
+        request: checked and settled.
+
+    Returns:
+        The plan. Where no number of queries was asked for, a run that is long enough to be VALID makes as many as its
+        percentile needs; a shorter one ends when its time is over.
+    """
+    # Two at least, so that the end can be compared with the begin.
+    needed = int(rules.QUERIES[rules.PERCENTILE[request.scenario]].limit) if request.seconds >= QUICK else 2
+    return Plan(
+        scenario=request.scenario,
+        pipeline=request.pipeline,
+        generator=request.generator,
+        batch=request.batch,
+        threads=request.threads or 0,
+        options=request.options,
+        streams=request.streams,
+        target_qps=request.target_qps,
+        latency_bound=request.latency_bound,
+        seconds=request.seconds,
+        queries=request.queries or needed,
+        sustained=request.sustained,
+        labels=0,
+        samples=0,
+        data="",
+    )
 
 
 def command(request: RunRequest) -> str:
@@ -125,7 +159,7 @@ def _words(request: RunRequest) -> Iterator[str]:
     yield from {QUICK: ("--quick",), PUBLISH: ("--publish",)}.get(
         request.seconds, ("--seconds", _shown(request.seconds))
     )
-    for name in ("sustained", "roofline"):
+    for name in ("sustained", "roofline", "profile"):
         if getattr(request, name):
             yield f"--{name}"
 
@@ -163,8 +197,8 @@ def _scenario_problems(request: RunRequest) -> Iterator[str]:
             yield f"--scenario server needs {name}: arrivals a second and the milliseconds its p99 must keep"
         if not server and amount:
             yield f"{name} belongs to --scenario server; leave it out, or choose that scenario"
-    if request.streams > 1 and request.scenario in ("single-stream", "offline"):
-        yield f"--streams {request.streams}: {request.scenario} has one stream; choose multi-stream or server"
+    if request.streams > 1 and request.scenario == "single-stream":
+        yield f"--streams {request.streams}: single-stream has one; choose multi-stream, server or offline"
     if request.queries < 0:
         yield f"queries {request.queries}: give 0 (what the scenario needs) or more"
 

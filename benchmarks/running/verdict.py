@@ -79,8 +79,8 @@ def _right(evidence: Evidence) -> Iterator[str]:
         if elsewhere:
             shown = ", ".join(f"{n} of its {sum(counts.values())} nodes on {device}" for device, n in elsewhere.items())
             yield (
-                f"{tower} tower: {shown}, not on {evidence.subject.device} as asked; the figure is of a mixture: take a "
-                "variant that the device runs whole"
+                f"{tower} tower: {shown}, not on {evidence.subject.device} as asked; the figure is of a mixture: take "
+                "a variant that the device runs whole"
             )
 
 
@@ -99,8 +99,8 @@ def _long_enough(evidence: Evidence) -> Iterator[str]:
     percentile = rules.PERCENTILE[evidence.plan.scenario]
     if evidence.latency.early.get(percentile) is None:
         yield (
-            f"{evidence.latency.n} queries are too few for the {percentile} at 99 % confidence (early stopping needs at "
-            f"least {rules.QUERIES[percentile].limit:g}); measure longer, with --publish or --seconds"
+            f"{evidence.latency.n} queries are too few for the {percentile} at 99 % confidence (early stopping needs "
+            f"at least {rules.QUERIES[percentile].limit:g}); measure longer, with --publish or --seconds"
         )
     if evidence.plan.scenario == "offline":
         figure = evidence.throughput
@@ -116,8 +116,8 @@ def _quick_enough(evidence: Evidence) -> Iterator[str]:
     plan, early = evidence.plan, evidence.latency.early.get("p99")
     if plan.scenario == "server" and early is not None and early > plan.latency_bound:
         yield (
-            f"at {plan.target_qps:g} queries a second the p99 is {early:.2f} ms (early stopping at 99 % confidence), the "
-            f"bound is {plan.latency_bound:g} ms; give a lower --target-qps"
+            f"at {plan.target_qps:g} queries a second the p99 is {early:.2f} ms (early stopping at 99 % confidence), "
+            f"the bound is {plan.latency_bound:g} ms; give a lower --target-qps"
         )
 
 
@@ -125,8 +125,8 @@ def _steady(evidence: Evidence) -> Iterator[str]:
     drift = evidence.drift
     if drift.throttling and not evidence.plan.sustained:
         yield (
-            f"queries at the end took {drift.latency:.2f} times as long as at the begin; cool the device, or measure its "
-            "steady state with --soak MINUTES or --sustained"
+            f"queries at the end took {drift.latency:.2f} times as long as at the begin; cool the device, or measure "
+            "its steady state with --soak MINUTES or --sustained"
         )
     if drift.leak and drift.memory is not None:
         yield (
@@ -139,8 +139,8 @@ def _alone(evidence: Evidence) -> Iterator[str]:
     load, limit = evidence.other_load, rules.OTHER_LOAD.limit
     if load is not None and load > limit:
         yield (
-            f"other processes kept {load:.2f} processors busy during the measured part (at most {limit:g}); close them, "
-            "'top' shows which"
+            f"other processes kept {load:.2f} processors busy during the measured part (at most {limit:g}); close "
+            "them, 'top' shows which"
         )
     share = evidence.harness.sampler_share
     if share > rules.SAMPLER.limit:

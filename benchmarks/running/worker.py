@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
     from edgekit.benchmarks.running.events import Event
 
-BEGAN = time.perf_counter()
-"""When this process began to import edgekit."""
-
 
 def main(folder: str) -> None:
     """Do the job in `folder`.
@@ -30,11 +26,17 @@ def main(folder: str) -> None:
         folder: has a job as `edgekit.benchmarks.running.job` writes it.
     """
     answers = open_answers()
-    from edgekit.benchmarks.running.job import read_job, write_found
-    from edgekit.benchmarks.running.measured import measure
 
     def step() -> None:
-        found, trace = measure(read_job(Path(folder)), BEGAN, lambda event: send(answers, event))
+        # Only what Python itself brings was imported up to here.
+        from edgekit.benchmarks.running.importing import import_engine
+
+        runtime = json.loads((Path(folder) / "job.json").read_bytes())["runtime"]
+        imported = import_engine(runtime)
+        from edgekit.benchmarks.running.job import read_job, write_found
+        from edgekit.benchmarks.running.measured import measure
+
+        found, trace = measure(read_job(Path(folder)), imported, lambda event: send(answers, event))
         write_found(Path(folder), found, trace)
 
     answer_errors(step, answers)
@@ -47,16 +49,18 @@ def answer_errors(step: Callable[[], None], answers: TextIO | None = None) -> No
         step: what this process does.
         answers: as `open_answers` gives it; None opens it.
     """
-    from edgekit.errors import EdgekitError
-
     answers = answers or open_answers()
     try:
         step()
         return
-    except EdgekitError as error:
-        failure = type(error).__name__, str(error)
     except MemoryError:
         failure = "ExecutionError", "out of memory; take a smaller batch, a smaller variant, or a larger device"
+    except Exception as error:
+        from edgekit.errors import EdgekitError
+
+        if not isinstance(error, EdgekitError):
+            raise
+        failure = type(error).__name__, str(error)
     answers.write(json.dumps({"error": failure}) + "\n")
     answers.flush()
     sys.exit(1)

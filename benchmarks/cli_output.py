@@ -1,0 +1,138 @@
+"""What ``edgekit bench`` prints and writes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from edgekit.atomic import write_bytes
+from edgekit.benchmarks.results import files
+from edgekit.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from edgekit.benchmarks.cli_options import Asked
+    from edgekit.benchmarks.results.records import Result
+    from edgekit.benchmarks.running.events import Event
+
+SUFFIXES = (".html", ".md", ".csv")
+
+
+def check(asked: Asked) -> None:
+    """Refuse what could not be written later, before minutes are spent on measuring.
+
+    Args:
+        asked: as it was typed.
+
+    Raises:
+        InputError: a file's name has another ending than it may, or its folder cannot be written to.
+    """
+    if asked.output is not None:
+        _check_folder(asked.output.parent, asked.output)
+        if not is_file(asked.output) and asked.output.exists():
+            _check_folder(asked.output, asked.output)
+    for path in asked.reports:
+        if path.suffix not in SUFFIXES:
+            raise InputError(f"--report {path}: the name must end in {', '.join(SUFFIXES)}")
+        if path.is_dir():
+            raise InputError(f"--report {path}: is a folder; give the name of a file to write")
+        _check_folder(path.parent, path)
+
+
+def is_file(output: Path) -> bool:
+    """Say whether ``-o`` names a file, which a name that ends in ``.json`` does; else it is a folder."""
+    return output.suffix == ".json" and not output.is_dir()
+
+
+def keep(asked: Asked, results: Sequence[Result]) -> None:
+    """Write what there is so far, so that whoever ends a sweep early keeps it.
+
+    Args:
+        asked: as it was typed.
+        results: so far; the last one is new.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    if asked.output is None:
+        return
+    if is_file(asked.output):
+        write_bytes(asked.output, files.dumps_all(results).encode())
+        return
+    asked.output.mkdir(exist_ok=True)
+    files.write(asked.output, results[-1])
+
+
+def show(asked: Asked, results: Sequence[Result]) -> None:
+    """Print results, and write the reports.
+
+    Args:
+        asked: as it was typed.
+        results: at least one.
+    """
+    write_reports(asked, results)
+    if asked.as_json:
+        click.echo(files.dumps_all(results), nl=False)
+        return
+    from edgekit.benchmarks.report import text
+
+    click.echo("\n\n".join(text.summary(result) for result in results))
+    if len(results) > 1:
+        click.echo(f"\n{text.table(results)}")
+
+
+def write_reports(asked: Asked, results: Sequence[Result]) -> None:
+    """Write each report that was asked for.
+
+    Args:
+        asked: as it was typed.
+        results: at least one.
+
+    Raises:
+        InputError: one cannot be written.
+        MissingDependencyError: the library that draws is not installed.
+    """
+    for path in asked.reports:
+        write_bytes(path, _report(path, results).encode())
+
+
+def good(asked: Asked, results: Sequence[Result]) -> bool:
+    """Say whether the command may exit with 0."""
+    return not asked.require_valid or all(result.verdict == "VALID" for result in results)
+
+
+@contextmanager
+def live() -> Iterator[Callable[[Event], None]]:
+    """Show what goes on while a terminal is there, and nothing in a pipe.
+
+    Yields:
+        What to call with each event.
+    """
+    if not sys.stderr.isatty():
+        yield lambda event: None
+        return
+    from edgekit.benchmarks.report.live import Live
+
+    with Live() as view:
+        yield view.on_event
+
+
+def _report(path: Path, results: Sequence[Result]) -> str:
+    from edgekit.benchmarks.report import csv_table, html, markdown
+
+    if path.suffix == ".html":
+        return html.render(results, f"edgekit bench: {results[0].subject.bundle}")
+    return markdown.render(results) if path.suffix == ".md" else csv_table.render(results)
+
+
+def _check_folder(folder: Path, path: Path) -> None:
+    if not folder.is_dir():
+        raise InputError(f"{path}: the folder {folder} does not exist; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot write into {folder}")

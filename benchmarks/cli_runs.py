@@ -1,0 +1,132 @@
+"""Runs of ``edgekit bench`` on this device: one, or one for each combination of batch, threads and streams."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from edgekit.benchmarks import cli_output
+from edgekit.benchmarks.running.choosing import settle
+from edgekit.benchmarks.running.events import Note, Phase
+from edgekit.benchmarks.running.request import PUBLISH, QUICK, RunRequest, check
+from edgekit.benchmarks.running.run import run
+from edgekit.cli.options import lines_of, settings
+from edgekit.errors import ExecutionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.benchmarks.cli_options import Asked
+    from edgekit.benchmarks.results.records import Result
+
+
+def run_here(asked: Asked) -> bool:
+    """Make every run that was asked for, print it, and write what was to be written.
+
+    A run that fails does not take the others of a sweep with it, nor what was measured before it.
+
+    Args:
+        asked: as it was typed.
+
+    Returns:
+        False when a run failed, or is not VALID and had to be.
+
+    Raises:
+        EdgekitError: the request cannot be run, or its only run failed.
+    """
+    wanted = requests(asked)
+    for request in wanted:
+        check(request)
+    results: list[Result] = []
+    failures: list[str] = []
+    with cli_output.live() as tell:
+        tell(Phase("choose"))
+        first = settle(wanted[0], tell)
+        for number, request in enumerate(wanted, 1):
+            if len(wanted) > 1:
+                tell(Note(f"run {number} of {len(wanted)}: {_combination(request)}"))
+            try:
+                found = run(_as_chosen(request, first), tell)
+            except ExecutionError as error:
+                if len(wanted) == 1:
+                    raise
+                failures.append(f"{_combination(request)}: {error}")
+                continue
+            results.append(found)
+            cli_output.keep(asked, results)
+    for failure in failures:
+        click.echo(f"failed: {failure}", err=True)
+    if results:
+        cli_output.show(asked, results)
+    return not failures and cli_output.good(asked, results)
+
+
+def requests(asked: Asked) -> tuple[RunRequest, ...]:
+    """Return one request for each combination of the numbers given.
+
+    Args:
+        asked: as it was typed.
+
+    Returns:
+        At least one, in the order of the numbers.
+
+    Raises:
+        InputError: an option is not ``NAME=VALUE``, or the labels cannot be read.
+    """
+    engine = settings(None, asked.engine_options)
+    labels = tuple(lines_of(asked.labels, "label")) if asked.labels else ()
+    plain = RunRequest(
+        bundle=asked.bundle,
+        pipeline=asked.pipeline,
+        scenario=asked.scenario,
+        generator=asked.generator,
+        variant=asked.variant,
+        runtime=asked.runtime,
+        device=asked.device,
+        options=engine.options if engine else (),
+        target_qps=asked.target_qps,
+        latency_bound=asked.latency_bound,
+        seconds=seconds_of(asked),
+        sustained=asked.sustained or asked.soak is not None,
+        data=None if asked.data is None else str(asked.data),
+        labels=labels,
+        labels_file=None if asked.labels is None else str(asked.labels),
+        meters=asked.meters,
+        roofline=asked.roofline,
+        profile=asked.profile,
+    )
+    threads: Sequence[int | None] = asked.threads or (None,)
+    return tuple(
+        replace(plain, batch=batch, threads=count, streams=streams)
+        for batch, count, streams in itertools.product(asked.batch, threads, asked.streams)
+    )
+
+
+def seconds_of(asked: Asked) -> float:
+    """Return the seconds that the measured part takes at least."""
+    if asked.soak is not None:
+        return 60 * asked.soak
+    if asked.seconds is not None:
+        return asked.seconds
+    return PUBLISH if asked.publish else QUICK
+
+
+def _as_chosen(request: RunRequest, first: RunRequest) -> RunRequest:
+    """Let every run of a sweep measure the variant that was chosen for its first."""
+    threads = first.threads if request.threads is None else request.threads
+    return replace(
+        request,
+        variant=first.variant,
+        runtime=first.runtime,
+        device=first.device,
+        threads=threads,
+        options=first.options,
+    )
+
+
+def _combination(request: RunRequest) -> str:
+    threads = "" if request.threads is None else f", {request.threads} threads"
+    return f"batch {request.batch}{threads}, {request.streams} streams"

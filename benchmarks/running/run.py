@@ -1,0 +1,127 @@
+"""One run: the idle device, a fresh process that measures, the meters around it, the idle device again, the verdict."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.benchmarks.device import identity, load, state
+from edgekit.benchmarks.meters import baseline, registry
+from edgekit.benchmarks.meters.sampling import Sampler
+from edgekit.benchmarks.running.assembly import Pieces, assemble
+from edgekit.benchmarks.running.child import Child
+from edgekit.benchmarks.running.choosing import settle
+from edgekit.benchmarks.running.events import Phase
+from edgekit.benchmarks.running.job import Job, read_found, write_job
+from edgekit.benchmarks.running.process_memory import ProcessMemory
+from edgekit.benchmarks.running.request import check, idle_seconds, plan_of
+from edgekit.benchmarks.running.subject import towers_of
+from edgekit.bundle.reader import open_bundle
+from edgekit.locations import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.benchmarks.device.load import CpuTime
+    from edgekit.benchmarks.results.records import Result
+    from edgekit.benchmarks.running.events import Event
+    from edgekit.benchmarks.running.request import RunRequest
+
+_WORKER = "edgekit.benchmarks.running.worker"
+# Seconds over which the load of other processes is measured on the idle device.
+_STATE_SECONDS = 1.0
+
+
+@dataclass
+class _Marks:
+    """Moments of the measured part, as this process saw them pass."""
+
+    first: CpuTime | None = None
+    last: CpuTime | None = None
+    sampler: tuple[float, float] = (0.0, 0.0)
+
+
+def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
+    """Measure once.
+
+    Args:
+        request: what to measure.
+        on_event: called with what goes on, from this thread.
+
+    Returns:
+        The result, VALID or INVALID with its reasons.
+
+    Raises:
+        InputError: the request, the bundle, or the data cannot be used.
+        EdgekitError: nothing opens the bundle here, or the measured process failed, crashed or hung.
+    """
+    check(request)
+    bundle = open_bundle(resolve(request.bundle))
+    towers_of(request.pipeline, bundle)
+    root = Path(request.root)
+    meters = registry.choose(request.meters, root)
+    date = datetime.now(timezone.utc)
+    on_event(Phase("choose"))
+    settled = settle(request, on_event)
+    device = identity.identify(root)
+    seconds = idle_seconds(request)
+    on_event(Phase("idle before", seconds))
+    idle_before = baseline.idle(meters, seconds)
+    before = state.read(root, _STATE_SECONDS)
+    marks = _Marks()
+    with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
+        folder = Path(name)
+        write_job(folder, _job(settled))
+        on_event(Phase("import"))
+        with Child(_WORKER, folder) as child, Sampler([*meters, ProcessMemory(child.pid)]) as sampler:
+            child.follow(lambda event: _pass_on(event, on_event, marks, sampler), request.silence)
+        found, trace = read_found(folder)
+    after = state.read(root, _STATE_SECONDS)
+    on_event(Phase("idle after", seconds))
+    idle_after = baseline.idle(meters, seconds)
+    pieces = Pieces(
+        request=settled,
+        date=date,
+        device=device,
+        before=before,
+        after=after,
+        idle_before=idle_before,
+        idle_after=idle_after,
+        found=found,
+        trace=trace,
+        series=sampler.series(trace.begin),
+        channels=sampler.channels,
+        sampler_seconds=marks.sampler[1] - marks.sampler[0],
+        other_load=load.other(marks.first, marks.last),
+        bundle=bundle,
+    )
+    on_event(Phase("done"))
+    return assemble(pieces)
+
+
+def _job(request: RunRequest) -> Job:
+    path = Path(str(resolve(request.bundle))).absolute()
+    data = None if request.data is None else str(Path(request.data).absolute())
+    return Job(
+        bundle=str(path),
+        variant=str(request.variant),
+        runtime=str(request.runtime),
+        device=request.device,
+        plan=plan_of(request),
+        data=data,
+        labels=request.labels,
+    )
+
+
+def _pass_on(event: Event, on_event: Callable[[Event], None], marks: _Marks, sampler: Sampler) -> None:
+    """Tell an event, and take the counters where the measured part begins and ends."""
+    if isinstance(event, Phase) and event.name == "measure":
+        marks.first = load.cpu_time()
+        marks.sampler = (sampler.cpu_seconds, 0.0)
+    if isinstance(event, Phase) and event.name == "check":
+        marks.last = load.cpu_time()
+        marks.sampler = (marks.sampler[0], sampler.cpu_seconds)
+    on_event(event)
