@@ -11,8 +11,8 @@ import numpy as np
 from edgekit import frozen_labels
 from edgekit.errors import ExecutionError, InputError, TextError
 from edgekit.preprocess import preprocess_batch
-from edgekit.results import Classification, Label
-from edgekit.scoring import rank, scores
+from edgekit.results import Classification, ranked
+from edgekit.scoring import scores
 from edgekit.text_embedder import TextEmbedder
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Clip:
             raise InputError("embed_images takes a list of photos; for one photo write embed_images([photo])")
         if isinstance(images, np.ndarray) and images.ndim != 4:
             raise InputError(f"embed_images takes a list of photos or an array (N, H, W, 3), got {images.shape}")
-        tower, spec = self._tower("image"), self.manifest.image
+        tower, spec = self.tower("image"), self.manifest.image
         parts = [np.empty((0, self.dimension), np.float32)]
         for start in range(0, len(images), CHUNK):
             chunk = [images[i] for i in range(start, min(start + CHUNK, len(images)))]
@@ -209,12 +209,75 @@ class Clip:
         """Rank labels for each of several photos; see `classify`."""
         if top is not None and top < 1:
             raise InputError(f"top must be at least 1, got {top}")
-        names, score = self._scorer(labels, templates)
+        names, score = self.scorer(labels, templates)
         table = score(self.embed_images(images, channel_order=channel_order))
         return [
-            Classification(_shown(image), tuple(Label(names[i], float(row[i])) for i in rank(row, top)))
-            for image, row in zip(images, table, strict=True)
+            Classification(_shown(image), ranked(names, row, top)) for image, row in zip(images, table, strict=True)
         ]
+
+    def tower(self, name: TowerName) -> DeviceTower:
+        """Return an opened tower, for what feeds or times it by itself: its input in, unit rows out, nothing kept.
+
+        Args:
+            name: ``image`` or ``text``.
+
+        Returns:
+            The tower; it belongs to this `Clip`, which closes it.
+
+        Raises:
+            ExecutionError: it was not loaded, or the `Clip` is closed.
+        """
+        if self._closed:
+            raise ExecutionError(f"{self._bundle.where}: the Clip is closed; load the bundle again")
+        tower = self._towers.get(name)
+        if tower is None:
+            raise ExecutionError(f"the {name} tower was not loaded; call edgekit.load without towers=")
+        return tower
+
+    def token_ids(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Tokenize texts as `embed_texts` does before it runs the text tower.
+
+        Args:
+            texts: any number.
+
+        Returns:
+            (N, L) int32, the text tower's input.
+
+        Raises:
+            TextError: one of them is not a text.
+            InputError: the bundle has no text tower.
+            ExecutionError: the text tower was not loaded, or the `Clip` is closed.
+        """
+        return self._text_embedder().token_ids(texts)
+
+    def scorer(
+        self, labels: Sequence[str] | None = None, templates: Sequence[str] | None = None
+    ) -> tuple[Sequence[str], Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]]:
+        """Return the labels to rank, and what scores them for rows of photos, as `classify` does.
+
+        Args:
+            labels: at least one; None takes the frozen ones.
+            templates: prompt templates, each with one ``{}``; None takes the bundle's own.
+
+        Returns:
+            The K labels, and a function from (N, D) unit rows to (N, K) scores in 0..1.
+
+        Raises:
+            TextError: as for `classify`.
+            InputError: as for `classify`.
+        """
+        if labels is None:
+            if self._frozen is None:
+                raise InputError("expected a list of labels: none are frozen into this bundle to choose from")
+            if templates is not None:
+                raise InputError("the frozen labels' templates were chosen when they were frozen; leave templates out")
+            return self._frozen.names, self._frozen.scores
+        rows = self.embed_labels(labels, templates=templates)
+        closed = self._closed_vocabulary(templates)
+        if closed is not None:
+            places = closed.places(labels)
+            return labels, lambda images: closed.scores(images, places)
+        return labels, lambda images: scores(images, rows, self.manifest.embedding)
 
     def explain(self) -> Explanation:
         """Say which variant runs on which runtime, why, what was refused, and which device runs each node."""
@@ -236,31 +299,6 @@ class Clip:
     def __repr__(self) -> str:
         return f"Clip({self._explanation.chosen}, {self.dimension} dimensions)"
 
-    def _tower(self, name: TowerName) -> DeviceTower:
-        if self._closed:
-            raise ExecutionError(f"{self._bundle.where}: the Clip is closed; load the bundle again")
-        tower = self._towers.get(name)
-        if tower is None:
-            raise ExecutionError(f"the {name} tower was not loaded; call edgekit.load without towers=")
-        return tower
-
-    def _scorer(
-        self, labels: Sequence[str] | None, templates: Sequence[str] | None
-    ) -> tuple[Sequence[str], Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]]:
-        """Return the labels to rank, and what scores them for rows of photos."""
-        if labels is None:
-            if self._frozen is None:
-                raise InputError("expected a list of labels: none are frozen into this bundle to choose from")
-            if templates is not None:
-                raise InputError("the frozen labels' templates were chosen when they were frozen; leave templates out")
-            return self._frozen.names, self._frozen.scores
-        rows = self.embed_labels(labels, templates=templates)
-        closed = self._closed_vocabulary(templates)
-        if closed is not None:
-            places = closed.places(labels)
-            return labels, lambda images: closed.scores(images, places)
-        return labels, lambda images: scores(images, rows, self.manifest.embedding)
-
     def _closed_vocabulary(self, templates: Sequence[str] | None) -> FrozenLabels | None:
         """Return the frozen labels of a bundle without a text tower; None where there is one."""
         if self.manifest.text is not None:
@@ -273,7 +311,7 @@ class Clip:
 
     def _text_embedder(self) -> TextEmbedder:
         _ = self._bundle.text  # raises where the bundle has no text tower at all
-        self._tower("text")
+        self.tower("text")
         return cast("TextEmbedder", self._texts)
 
 

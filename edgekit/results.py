@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgekit.golden import GoldenCheck
+from edgekit.scoring import rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
 
 
 UNTRIED = "not tried: "
@@ -53,6 +57,20 @@ class Classification:
 
     def __str__(self) -> str:
         return "\n".join([self.image, *(f"  {label}" for label in self.labels)])
+
+
+def ranked(names: Sequence[str], row: npt.NDArray[np.float64], top: int | None) -> tuple[Label, ...]:
+    """Return the labels of one photo.
+
+    Args:
+        names: the K labels.
+        row: (K,) scores in 0..1.
+        top: keep only the best so many; None keeps all.
+
+    Returns:
+        Best first; equal scores keep their order.
+    """
+    return tuple(Label(names[i], float(row[i])) for i in rank(row, top))
 
 
 @dataclass(frozen=True)

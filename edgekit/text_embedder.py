@@ -75,10 +75,14 @@ class TextEmbedder:
             return rows
         return unit_means(rows.reshape(len(labels), len(templates), -1))
 
-    def _compute(self, texts: list[str]) -> npt.NDArray[np.float32]:
+    def token_ids(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Return what the tower is given for texts: int32 (N, L) token ids, padding cut where the tower allows it."""
         # Cutting the padding is a setting of the bundle, but a static variant of it takes whole rows only.
         trims = self._tower.static_length is None
-        return self._tower.embed(self._encoder.encode_trimmed(texts) if trims else self._encoder.encode(texts))
+        return self._encoder.encode_trimmed(texts) if trims else self._encoder.encode(texts)
+
+    def _compute(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        return self._tower.embed(self.token_ids(texts))
 
     def _remember(self, rows: dict[str, npt.NDArray[np.float32]]) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from edgekit.preprocess.dct_scaling import FAST_MAX_LEVELS, FAST_MEAN_LEVELS, FAST_RATIO, FAST_WORST_LEVELS
 from edgekit.preprocess.encoded import DEFAULT_MAX_PIXELS
-from edgekit.preprocess.pipeline import Decoding, decode, preprocess, preprocess_batch
+from edgekit.preprocess.pipeline import Decoded, Decoding, decode, decode_for, fit, preprocess, preprocess_batch
 from edgekit.preprocess.source import ChannelOrder, ImageSource
 
 __all__ = [
@@ -19,9 +19,12 @@ __all__ = [
     "FAST_RATIO",
     "FAST_WORST_LEVELS",
     "ChannelOrder",
+    "Decoded",
     "Decoding",
     "ImageSource",
     "decode",
+    "decode_for",
+    "fit",
     "preprocess",
     "preprocess_batch",
 ]

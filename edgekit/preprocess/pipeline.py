@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from edgekit.preprocess.dct_scaling import dct_scale, request_scale
 from edgekit.preprocess.encoded import DEFAULT_MAX_PIXELS, check_pixels, load_pixels, open_encoded, refusing
 from edgekit.preprocess.geometry import plan
 from edgekit.preprocess.orientation import apply_turn, turn_of, upright_box, upright_size
+from edgekit.preprocess.parallel import in_parallel
 from edgekit.preprocess.resample import resample, to_rgb
 from edgekit.preprocess.source import check_channel_order, read_file
 
@@ -28,6 +29,23 @@ if TYPE_CHECKING:
     from edgekit.preprocess.source import ChannelOrder, ImageSource
 
 Decoding = Literal["fast", "exact"]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A photo between its decoding and its resize; made by `decode_for`, used up by `fit`.
+
+    Attributes:
+        name: for messages.
+        image: decoded Pillow image, as it is stored: not yet upright, of any mode.
+        size: stored width and height in full pixels, whatever size it was decoded at.
+        content: the region of `image` that is the photo.
+    """
+
+    name: str
+    image: Image.Image
+    size: tuple[int, int]
+    content: Box
 
 
 def decode(
@@ -86,15 +104,59 @@ def preprocess(
         ImageError: the image cannot be read, or is too thin for ``longest``.
         InputError: `decoding`, `channel_order` or `max_pixels` is not usable.
     """
+    return fit(decode_for(source, spec, decoding=decoding, channel_order=channel_order, max_pixels=max_pixels), spec)
+
+
+def decode_for(
+    source: ImageSource,
+    spec: ImageSpec,
+    *,
+    decoding: Decoding = "fast",
+    channel_order: ChannelOrder = "rgb",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Decoded:
+    """Do the first half of `preprocess`: read and decode.
+
+    Args:
+        source: as for `decode`.
+        spec: the bundle's preprocessing, which says how small a JPEG may be decoded.
+        decoding: as for `preprocess`.
+        channel_order: order of the channels of an array.
+        max_pixels: largest width x height of a file or Pillow image, checked before it is decoded.
+
+    Returns:
+        The photo, for `fit`.
+
+    Raises:
+        ImageError: the image cannot be read.
+        InputError: `decoding`, `channel_order` or `max_pixels` is not usable.
+    """
     _check_decoding(decoding)
     name, image = _open(source, channel_order, max_pixels)
     # A caller's own Pillow image is never told to decode smaller: that would change it for the caller.
     scaled = decoding == "fast" and image.format == "JPEG" and image is not source
     size, content = _load(image, name, spec, scaled=scaled)
+    return Decoded(name, image, size, content)
+
+
+def fit(photo: Decoded, spec: ImageSpec) -> npt.NDArray[np.uint8]:
+    """Do the second half of `preprocess`: turn upright, resize, crop, pad, convert to RGB.
+
+    Args:
+        photo: as `decode_for` gives it for the same `spec`.
+        spec: the bundle's preprocessing.
+
+    Returns:
+        uint8 (spec.height, spec.width, 3) RGB in 0..255.
+
+    Raises:
+        ImageError: the image is too thin for ``longest``, or of a mode that cannot be resized.
+    """
+    image, size = photo.image, photo.size
     turn = turn_of(image)
-    axes = plan(upright_size(size, turn), spec, name)
-    region = upright_box(content, image.size, turn)
-    with refusing(name, f"mode {image.mode} cannot be resized"):
+    axes = plan(upright_size(size, turn), spec, photo.name)
+    region = upright_box(photo.content, image.size, turn)
+    with refusing(photo.name, f"mode {image.mode} cannot be resized"):
         return resample(apply_turn(image, turn), region, axes, spec, whole=image.size == size)
 
 
@@ -144,19 +206,7 @@ def preprocess_batch(
                 raise  # the message starts with its path already
             raise ImageError(f"{error} (image {first + index})") from error
 
-    workers = min(threads or _cores(), len(photos))
-    if workers <= 1:
-        for index in range(len(photos)):
-            fill(index)
-        return output
-    with ThreadPoolExecutor(workers, thread_name_prefix="edgekit-preprocess") as pool:
-        futures = [pool.submit(fill, index) for index in range(len(photos))]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    in_parallel(fill, len(photos), threads)
     return output
 
 
@@ -198,10 +248,3 @@ def _load(image: Image.Image, name: str, spec: ImageSpec, *, scaled: bool) -> tu
     content = request_scale(image, dct_scale(image, upright_size(size, turn_of(image)), spec))
     load_pixels(image, name)
     return size, content
-
-
-def _cores() -> int:
-    """Count the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
