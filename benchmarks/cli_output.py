@@ -80,11 +80,11 @@ def show(asked: Asked, results: Sequence[Result]) -> None:
     if asked.as_json:
         click.echo(files.dumps_all(results), nl=False)
         return
-    from edgekit.benchmarks.report import text
+    from edgekit.benchmarks.report import cells, table, text
 
     click.echo("\n\n".join(text.summary(result) for result in results))
     if len(results) > 1:
-        click.echo(f"\n{text.table(results)}")
+        click.echo("\n" + "\n".join(cells.aligned([table.HEADS, *table.rows(results)], 1)))
 
 
 def write_reports(asked: Asked, results: Sequence[Result]) -> None:
@@ -114,12 +114,9 @@ def live() -> Iterator[Callable[[Event], None]]:
     Yields:
         What to call with each event.
     """
-    if not sys.stderr.isatty():
-        yield lambda event: None
-        return
     from edgekit.benchmarks.report.live import Live
 
-    with Live() as view:
+    with Live(sys.stderr) as view:
         yield view.on_event
 
 

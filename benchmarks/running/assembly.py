@@ -49,7 +49,6 @@ class Pieces:
         series: every sample; second 0 is the begin of the measured part.
         channels: of the series, by (meter, series name).
         sampler_seconds: processor time that sampling took during the measured part.
-        other_load: processors that others kept busy during it; None where nobody can tell.
         bundle: opened.
     """
 
@@ -65,7 +64,6 @@ class Pieces:
     series: tuple[Series, ...]
     channels: Mapping[Key, Channel]
     sampler_seconds: float
-    other_load: float | None
     bundle: Bundle
 
 
@@ -80,7 +78,8 @@ def assemble(pieces: Pieces) -> Result:
     """
     found, trace = pieces.found, pieces.trace
     seconds = (trace.end - trace.begin) / 1e9
-    series = tuple(_cut(one, seconds) for one in pieces.series)
+    series = tuple(_cut(one, -_MARGIN, seconds + _MARGIN) for one in pieces.series)
+    inside = tuple(_cut(one, 0.0, seconds) for one in pieces.series)
     latency, throughput = summary.latency(trace), summary.throughput(trace)
     resident = _of_process(pieces.series, "rss")
     minutes, drift = summary.minutes(trace, resident), summary.drift(trace, resident)
@@ -95,9 +94,6 @@ def assemble(pieces: Pieces) -> Result:
         pieces.channels,
         found.subject.device,
     )
-    after = pieces.after
-    if pieces.other_load is not None:
-        after = replace(after, other_load=pieces.other_load)
     evidence = verdict.Evidence(
         plan=found.plan,
         subject=found.subject,
@@ -107,8 +103,7 @@ def assemble(pieces: Pieces) -> Result:
         throughput=throughput,
         drift=drift,
         harness=harness,
-        other_load=pieces.other_load,
-        device=device_judge.reasons(pieces.before, pieces.after, pieces.series, found.plan.sustained),
+        device=device_judge.reasons(pieces.before, pieces.after, inside, found.plan.sustained, pieces.device),
         energy=energy_reasons,
     )
     judged, reasons = verdict.judge(evidence)
@@ -132,7 +127,7 @@ def assemble(pieces: Pieces) -> Result:
         energy=energy,
         accuracy=_accuracy(pieces),
         harness=harness,
-        context=Context(pieces.device, pieces.before, after, found.packages, found.python),
+        context=Context(pieces.device, pieces.before, pieces.after, found.packages, found.python),
         series=series,
         roofline=None,
         verdict=judged,
@@ -170,8 +165,8 @@ def _of_process(series: tuple[Series, ...], name: str) -> Series | None:
     return next((s for s in series if s.meter == "process" and s.name.endswith(name)), None)
 
 
-def _cut(series: Series, seconds: float) -> Series:
-    kept = [i for i, time in enumerate(series.times) if -_MARGIN <= time <= seconds + _MARGIN]
+def _cut(series: Series, begin: float, end: float) -> Series:
+    kept = [i for i, time in enumerate(series.times) if begin <= time <= end]
     return replace(
         series,
         times=tuple(round(series.times[i], 4) for i in kept),

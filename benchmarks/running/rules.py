@@ -42,12 +42,6 @@ QUERIES: dict[str, Rule] = {
     "p90": Rule(64, "queries", "MLPerf Inference rules, appendix 'Early Stopping Criterion': least for 90 % at 99 %"),
     "p99": Rule(662, "queries", "MLPerf Inference rules, appendix 'Early Stopping Criterion': least for 99 % at 99 %"),
 }
-OTHER_LOAD = Rule(
-    0.10,
-    "processors",
-    "ours: a tenth of one processor is what a quiet Linux desktop or board does beside; more delays queries of an "
-    "engine that waits for all its threads",
-)
 SWAPPED = Rule(0.0, "MiB", "ours: a page in swap costs milliseconds when it is touched again")
 FAULT_SHARE = Rule(
     0.01, "of the queries", "ours: a model mapped from a file that is read again and again does not fit in memory"

@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.device import identity, load, state
+from edgekit.benchmarks.device import identity, state
 from edgekit.benchmarks.meters import baseline, registry
+from edgekit.benchmarks.meters.other_load import OtherLoad
 from edgekit.benchmarks.meters.sampling import Sampler
 from edgekit.benchmarks.running.assembly import Pieces, assemble
 from edgekit.benchmarks.running.child import Child
@@ -23,9 +24,9 @@ from edgekit.bundle.reader import open_bundle
 from edgekit.locations import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from edgekit.benchmarks.device.load import CpuTime
+    from edgekit.benchmarks.meters.protocol import Meter
     from edgekit.benchmarks.results.records import Result
     from edgekit.benchmarks.running.events import Event
     from edgekit.benchmarks.running.request import RunRequest
@@ -36,12 +37,11 @@ _STATE_SECONDS = 1.0
 
 
 @dataclass
-class _Marks:
-    """Moments of the measured part, as this process saw them pass."""
+class _Cost:
+    """Processor seconds of sampling at the begin and at the end of the measured part."""
 
-    first: CpuTime | None = None
-    last: CpuTime | None = None
-    sampler: tuple[float, float] = (0.0, 0.0)
+    begin: float = 0.0
+    end: float = 0.0
 
 
 def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
@@ -62,7 +62,7 @@ def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
     bundle = open_bundle(resolve(request.bundle))
     towers_of(request.pipeline, bundle)
     root = Path(request.root)
-    meters = registry.choose(request.meters, root)
+    meters = sensors(request.meters, root)
     date = datetime.now(timezone.utc)
     on_event(Phase("choose"))
     settled = settle(request, on_event)
@@ -71,13 +71,13 @@ def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
     on_event(Phase("idle before", seconds))
     idle_before = baseline.idle(meters, seconds)
     before = state.read(root, _STATE_SECONDS)
-    marks = _Marks()
+    cost = _Cost()
     with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
         folder = Path(name)
         write_job(folder, _job(settled))
         on_event(Phase("import"))
-        with Child(_WORKER, folder) as child, Sampler([*meters, ProcessMemory(child.pid)]) as sampler:
-            child.follow(lambda event: _pass_on(event, on_event, marks, sampler), request.silence)
+        with Child(_WORKER, folder) as child, Sampler([*meters, OtherLoad(root), ProcessMemory(child.pid)]) as sampler:
+            child.follow(lambda event: _pass_on(event, on_event, cost, sampler), request.silence)
         found, trace = read_found(folder)
     after = state.read(root, _STATE_SECONDS)
     on_event(Phase("idle after", seconds))
@@ -94,12 +94,35 @@ def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
         trace=trace,
         series=sampler.series(trace.begin),
         channels=sampler.channels,
-        sampler_seconds=marks.sampler[1] - marks.sampler[0],
-        other_load=load.other(marks.first, marks.last),
+        sampler_seconds=cost.end - cost.begin,
         bundle=bundle,
     )
     on_event(Phase("done"))
     return assemble(pieces)
+
+
+def sensors(named: Sequence[str], root: Path) -> list[Meter]:
+    """Return the meters of a run.
+
+    Args:
+        named: those of power or energy to use, as ``NAME`` or ``NAME=SETTING``; empty for all that are here.
+        root: folder that holds ``sys``, ``proc`` and ``dev``.
+
+    Returns:
+        Those named, and every one that works here and measures something else: without temperatures, clocks and flags
+        nobody could tell whether the run was throttled.
+
+    Raises:
+        InputError: there is no such meter, or it does not work here.
+    """
+    chosen = registry.choose(named, root)
+    names = {"other-load", *(meter.name for meter in chosen)}
+    rest = [meter for meter in registry.find(root) if meter.name not in names and not _electric(meter)] if named else []
+    return [meter for meter in (*chosen, *rest) if meter.name != "other-load"]
+
+
+def _electric(meter: Meter) -> bool:
+    return any(channel.kind in ("power", "energy") for channel in meter.channels())
 
 
 def _job(request: RunRequest) -> Job:
@@ -116,12 +139,10 @@ def _job(request: RunRequest) -> Job:
     )
 
 
-def _pass_on(event: Event, on_event: Callable[[Event], None], marks: _Marks, sampler: Sampler) -> None:
-    """Tell an event, and take the counters where the measured part begins and ends."""
+def _pass_on(event: Event, on_event: Callable[[Event], None], cost: _Cost, sampler: Sampler) -> None:
+    """Tell an event, and take the cost of sampling where the measured part begins and ends."""
     if isinstance(event, Phase) and event.name == "measure":
-        marks.first = load.cpu_time()
-        marks.sampler = (sampler.cpu_seconds, 0.0)
+        cost.begin = sampler.cpu_seconds
     if isinstance(event, Phase) and event.name == "check":
-        marks.last = load.cpu_time()
-        marks.sampler = (marks.sampler[0], sampler.cpu_seconds)
+        cost.end = sampler.cpu_seconds
     on_event(event)

@@ -27,8 +27,7 @@ class Evidence:
         throughput: over the measured part.
         drift: between its begin and its end.
         harness: cost of measuring.
-        other_load: processors that other processes kept busy during the measured part; None where nobody can tell.
-        device: reasons of `edgekit.benchmarks.device.judge`: throttling, clocks, temperature, other load at rest.
+        device: reasons of `edgekit.benchmarks.device.judge`: throttling, clocks, supply, other load.
         energy: reasons of `edgekit.benchmarks.meters.energy`: samples, baseline, rail.
     """
 
@@ -40,7 +39,6 @@ class Evidence:
     throughput: Estimate
     drift: Drift
     harness: Harness
-    other_load: float | None
     device: tuple[str, ...]
     energy: tuple[str, ...]
 
@@ -62,7 +60,7 @@ def judge(evidence: Evidence) -> tuple[Verdict, tuple[str, ...]]:
                 *_quick_enough(evidence),
                 *evidence.device,
                 *_steady(evidence),
-                *_alone(evidence),
+                *_light(evidence),
                 *_in_memory(evidence),
                 *evidence.energy,
             )
@@ -135,13 +133,7 @@ def _steady(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _alone(evidence: Evidence) -> Iterator[str]:
-    load, limit = evidence.other_load, rules.OTHER_LOAD.limit
-    if load is not None and load > limit:
-        yield (
-            f"other processes kept {load:.2f} processors busy during the measured part (at most {limit:g}); close "
-            "them, 'top' shows which"
-        )
+def _light(evidence: Evidence) -> Iterator[str]:
     share = evidence.harness.sampler_share
     if share > rules.SAMPLER.limit:
         yield (
