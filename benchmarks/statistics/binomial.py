@@ -70,11 +70,11 @@ def incomplete_beta(x: float, a: float, b: float) -> float:
         In 0..1; relative error about 1e-12 for parameters below a million.
     """
     if x <= (a + 1) / (a + b + 2):
-        return _series(x, a, b)
-    return max(0.0, 1.0 - _series(1 - x, b, a))
+        return _by_fraction(x, a, b)
+    return max(0.0, 1.0 - _by_fraction(1 - x, b, a))
 
 
-def _series(x: float, a: float, b: float) -> float:
+def _by_fraction(x: float, a: float, b: float) -> float:
     # exp(log) and not a product: the factors leave the range of a float long before their product does.
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     return min(1.0, math.exp(log_front) / (a * _fraction(x, a, b)))
