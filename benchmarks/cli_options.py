@@ -177,7 +177,7 @@ _ENGINE = (
     click.option(
         "--threads",
         type=Numbers(0),
-        default=None,
+        default=(),
         help="Threads of one inference; 0: one per core.  [default: as tuned]",
     ),
     engine_option,

@@ -41,7 +41,8 @@ def bench(
 
     Args:
         bundle: name of a packaged bundle (``"starter"``), or path of a ``.edge`` file or unpacked folder.
-        pipeline: ``photo``: a photo's file to ranked labels; ``image``: pixels to an embedding; ``text``: a text to one.
+        pipeline: ``photo``, a photo's file to ranked labels; ``image``, pixels to an embedding;
+            ``text``, a text to one.
         scenario: how queries come, by MLPerf's names.
         seconds: least length of the measured part; fewer than 60 are never VALID.
         variant: id; None takes what `edgekit.load` takes here.
@@ -54,7 +55,7 @@ def bench(
         target_qps: arrivals a second of the server scenario.
         latency_bound: milliseconds that the server scenario's 99th percentile must keep.
         sustained: take throttling for part of what is measured.
-        data: photo, folder of photos, or file of texts; None takes the packaged samples.
+        data: a set in any layout of ``edgekit eval``, by its path or name; None takes the packaged samples.
         labels: of the photo pipeline; empty takes those frozen into the bundle, else the packaged list.
         on_event: called with what goes on, such as each phase's begin.
 

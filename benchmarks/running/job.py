@@ -29,7 +29,7 @@ class Job:
         runtime: name.
         device: of the runtime.
         plan: as far as it is known; `labels`, `samples` and `data` are found out by the process.
-        data: absolute path of the queries' inputs; None for the packaged samples.
+        data: path, or name of a fetched set, of the queries' inputs; None for the packaged samples.
         labels: of the photo pipeline; empty for those of the bundle or the packaged ones.
     """
 

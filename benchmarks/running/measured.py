@@ -177,14 +177,14 @@ def check_golden(opened: Opened) -> tuple[Golden, tuple[str, ...]]:
 
 
 def _workload(job: Job, opened: Opened) -> tuple[Workload, Plan]:
-    from edgekit.benchmarks.workloads.create import create
+    from edgekit.benchmarks.workloads.create import create, labels_of
     from edgekit.benchmarks.workloads.inputs import gather
 
-    inputs = gather(job.data)
+    inputs = gather(job.data, opened.bundle)
     if job.labels:
         inputs = replace(inputs, labels=job.labels)
     workload = create(opened.clip, job.plan.pipeline, inputs, job.plan.batch)
-    labels = len(opened.clip.labels or inputs.labels) if job.plan.pipeline == "photo" else 0
+    labels = len(labels_of(opened.clip, inputs)) if job.plan.pipeline == "photo" else 0
     return workload, replace(job.plan, labels=labels, samples=workload.samples, data=inputs.name)
 
 

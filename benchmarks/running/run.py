@@ -127,14 +127,13 @@ def _electric(meter: Meter) -> bool:
 
 def _job(request: RunRequest) -> Job:
     path = Path(str(resolve(request.bundle))).absolute()
-    data = None if request.data is None else str(Path(request.data).absolute())
     return Job(
         bundle=str(path),
         variant=str(request.variant),
         runtime=str(request.runtime),
         device=request.device,
         plan=plan_of(request),
-        data=data,
+        data=request.data,
         labels=request.labels,
     )
 
