@@ -70,6 +70,15 @@ class Sampler:
         """How each polled meter was really sampled, by its name."""
         return {readings.meter: readings.rate() for readings in self._readings}
 
+    def latest(self) -> dict[str, tuple[float, str]]:
+        """Return the newest value and the unit of each polled channel by its series' name; no counters of energy."""
+        return {
+            series_name(channel): (values[-1], channel.unit)
+            for readings in self._readings
+            for channel in readings.channels
+            if channel.kind != "energy" and len(values := readings.values[channel.name])
+        }
+
     def series(self, begin_ns: int) -> tuple[Series, ...]:
         """Return what was read.
 
