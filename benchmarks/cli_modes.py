@@ -81,6 +81,12 @@ def problems(asked: Asked) -> Iterator[str]:
         yield "--all makes a run for each variant, --vs… runs a few in turns; give one of them"
     if asked.hosts and asked.fleet:
         yield "--on and --fleet both name boards; put all of them into the fleet file, or name each with --on"
+    if (asked.on_python or asked.on_wheels) and not asked.hosts:
+        yield "--on-python and --on-wheels go with --on; a fleet file says both for each board"
+    if asked.on_keep and not (asked.hosts or asked.fleet):
+        yield "--on-keep goes with --on or --fleet"
+    if beside(asked) and (asked.hosts or asked.fleet):
+        yield "--vs… runs on this device; log in to the board for it, or run --all there"
     sweep = len(asked.batch) * max(1, len(asked.threads)) * len(asked.streams) > 1
     mode = next((name for name, there in sides.items() if there), "")
     if mode and sweep:
@@ -90,6 +96,9 @@ def problems(asked: Asked) -> Iterator[str]:
 
 
 def _beside_problems(asked: Asked) -> Iterator[str]:
+    other = next((path for path in asked.reports if path.suffix in (".md", ".csv")), None)
+    if other is not None:
+        yield f"--report {other}: contenders in turns have a .html report only; -o writes their figures as JSON"
     plain = {
         "--scenario": asked.scenario != "single-stream",
         "--generator": asked.generator != "edgekit",

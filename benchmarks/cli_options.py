@@ -73,6 +73,9 @@ class Asked:
         roofline: ``--roofline``.
         hosts: ``--on``.
         fleet: ``--fleet``.
+        on_python: ``--on-python``; empty where it was not given.
+        on_wheels: ``--on-wheels``.
+        on_keep: ``--on-keep``.
         output: ``-o``.
         reports: ``--report``.
         as_json: ``--json``.
@@ -108,6 +111,9 @@ class Asked:
     roofline: bool
     hosts: tuple[str, ...]
     fleet: Path | None
+    on_python: str
+    on_wheels: Path | None
+    on_keep: bool
     output: Path | None
     reports: tuple[Path, ...]
     as_json: bool
@@ -205,6 +211,14 @@ _PLACE = (
     ),
     click.option("--on", "hosts", multiple=True, metavar="ssh://USER@HOST", help="Run there; repeatable."),
     click.option("--fleet", type=PATH, metavar="FILE", help="Run on the boards that a YAML file names."),
+    click.option(
+        "--on-python",
+        default="",
+        metavar="PATH",
+        help="For --on: use this interpreter's packages.  [default: new ones]",
+    ),
+    click.option("--on-wheels", type=PATH, metavar="FOLDER", help="For --on: wheels for boards without a network."),
+    click.option("--on-keep", is_flag=True, help="Leave what was sent on the boards, for the next run."),
 )
 _OUTPUT = (
     click.option(

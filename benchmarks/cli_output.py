@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgekit.benchmarks.cli_options import Asked
     from edgekit.benchmarks.results.records import Result
     from edgekit.benchmarks.running.events import Event
+    from edgekit.benchmarks.versus.records import Matrix, Versus
 
 SUFFIXES = (".html", ".md", ".csv")
 
@@ -50,6 +51,14 @@ def is_file(output: Path) -> bool:
     return output.suffix == ".json" and not output.is_dir()
 
 
+def one_file(output: Path, name: str) -> Path:
+    """Return the file for a record of which there is only one: ``-o`` itself, or `name` in the folder it names."""
+    if is_file(output):
+        return output
+    output.mkdir(exist_ok=True)
+    return output / name
+
+
 def keep(asked: Asked, results: Sequence[Result]) -> None:
     """Write what there is so far, so that whoever ends a sweep early keeps it.
 
@@ -69,14 +78,20 @@ def keep(asked: Asked, results: Sequence[Result]) -> None:
     files.write(asked.output, results[-1])
 
 
-def show(asked: Asked, results: Sequence[Result]) -> None:
+def show(asked: Asked, results: Sequence[Result], matrix: Matrix | None = None) -> None:
     """Print results, and write the reports.
 
     Args:
         asked: as it was typed.
         results: at least one.
+        matrix: of all variants, where that was asked for.
+
+    Raises:
+        InputError: a report cannot be written.
+        MissingDependencyError: the library that draws is not installed.
     """
-    write_reports(asked, results)
+    for path in asked.reports:
+        write_bytes(path, _report(path, results, matrix).encode())
     if asked.as_json:
         click.echo(files.dumps_all(results), nl=False)
         return
@@ -87,19 +102,21 @@ def show(asked: Asked, results: Sequence[Result]) -> None:
         click.echo("\n" + "\n".join(cells.aligned([table.HEADS, *table.rows(results)], 1)))
 
 
-def write_reports(asked: Asked, results: Sequence[Result]) -> None:
-    """Write each report that was asked for.
+def write_side_by_side(asked: Asked, found: Versus) -> None:
+    """Write each report of contenders in turns.
 
     Args:
         asked: as it was typed.
-        results: at least one.
+        found: the comparison.
 
     Raises:
         InputError: one cannot be written.
         MissingDependencyError: the library that draws is not installed.
     """
+    from edgekit.benchmarks.report import html
+
     for path in asked.reports:
-        write_bytes(path, _report(path, results).encode())
+        write_bytes(path, html.render((), f"edgekit bench: {found.subject.name}", versus=(found,)).encode())
 
 
 def good(asked: Asked, results: Sequence[Result]) -> bool:
@@ -120,12 +137,16 @@ def live() -> Iterator[Callable[[Event], None]]:
         yield view.on_event
 
 
-def _report(path: Path, results: Sequence[Result]) -> str:
+def _report(path: Path, results: Sequence[Result], matrix: Matrix | None) -> str:
     from edgekit.benchmarks.report import csv_table, html, markdown
 
-    if path.suffix == ".html":
-        return html.render(results, f"edgekit bench: {results[0].subject.bundle}")
-    return markdown.render(results) if path.suffix == ".md" else csv_table.render(results)
+    if path.suffix == ".csv":
+        return csv_table.render(results)
+    title = f"edgekit bench: {results[0].subject.bundle}"
+    if path.suffix == ".md":
+        return markdown.render(results, title)
+    profiles = [profile for result in results for profile in result.profiles]
+    return html.render(results, title, profiles=profiles, matrix=matrix)
 
 
 def _check_folder(folder: Path, path: Path) -> None:

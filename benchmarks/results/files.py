@@ -87,7 +87,12 @@ def loads(text: str | bytes, where: str) -> tuple[Result, ...]:
 
 def dumps(result: Result) -> str:
     """Write one result as JSON text: a line for each field, lists of numbers on one line."""
-    return _text(schema.to_plain(result), "") + "\n"
+    return dumps_record(result)
+
+
+def dumps_record(record: object) -> str:
+    """Write any record of plain values as JSON text in the same way."""
+    return _text(schema.to_plain(record), "") + "\n"
 
 
 def dumps_all(results: Sequence[Result]) -> str:

@@ -15,7 +15,8 @@ from edgekit.benchmarks.meters.sampling import Sampler
 from edgekit.benchmarks.running.assembly import Pieces, assemble
 from edgekit.benchmarks.running.child import Child
 from edgekit.benchmarks.running.choosing import settle
-from edgekit.benchmarks.running.events import Phase
+from edgekit.benchmarks.running.events import Phase, Sample, Tick
+from edgekit.benchmarks.running.extras import add_extras
 from edgekit.benchmarks.running.job import Job, read_found, write_job
 from edgekit.benchmarks.running.process_memory import ProcessMemory
 from edgekit.benchmarks.running.request import check, idle_seconds, plan_of
@@ -97,8 +98,11 @@ def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
         sampler_seconds=cost.end - cost.begin,
         bundle=bundle,
     )
+    result = assemble(pieces)
+    if settled.roofline or settled.profile:
+        result = add_extras(result, settled, on_event)
     on_event(Phase("done"))
-    return assemble(pieces)
+    return result
 
 
 def sensors(named: Sequence[str], root: Path) -> list[Meter]:
@@ -139,9 +143,12 @@ def _job(request: RunRequest) -> Job:
 
 
 def _pass_on(event: Event, on_event: Callable[[Event], None], cost: _Cost, sampler: Sampler) -> None:
-    """Tell an event, and take the cost of sampling where the measured part begins and ends."""
+    """Tell an event and the newest samples; take the cost of sampling where the measured part begins and ends."""
     if isinstance(event, Phase) and event.name == "measure":
         cost.begin = sampler.cpu_seconds
     if isinstance(event, Phase) and event.name == "check":
         cost.end = sampler.cpu_seconds
     on_event(event)
+    if isinstance(event, Tick):
+        for name, (value, unit) in sampler.latest().items():
+            on_event(Sample(name, value, unit))
