@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["fp32", "fp16", "u8s8", "s8s8", "int4"]
-"""Types of a matrix product's operands. ``u8s8``: uint8 activations with int8 weights, products in int32. ``int4``:
-float activations with weights of 4 bits, which engines unpack or round as they like, so that it has no peak of its own."""
+Kind = Literal["fp32", "fp16", "u8s8", "s8s8", "u8u8", "nbits4", "nbits8"]
+"""Types of a matrix product's operands: ``u8s8`` is uint8 activations with int8 weights, products in int32; ``nbits4``
+float activations, rounded to int8 by the engine, with weights of 4 bits in blocks."""
 Part = Literal["stem", "table", "norm", "attention", "mlp", "convolution", "head", "other"]
 
 

@@ -1,0 +1,86 @@
+"""What this device can do at most, measured once and kept until the engine or the processor is another."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from edgekit import decisions
+from edgekit.benchmarks.limits import bandwidth, gemm
+from edgekit.benchmarks.limits.records import Peaks
+from edgekit.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# A best that no other repetition comes near was disturbed, or the others were: it is used, but not kept.
+STEADY = 0.05
+
+
+def measure(
+    threads: int = 0,
+    *,
+    sizes: Sequence[int] = gemm.SIZES,
+    seconds: float = gemm.SECONDS,
+    arrays: bandwidth.Size | None = None,
+    again: bool = False,
+) -> Peaks:
+    """Return this device's peaks, from an earlier measurement where there is one.
+
+    Args:
+        threads: that work at the same time; 0 takes one for each processor that this process may use.
+        sizes: of the products of matrices, see `gemm.measure`.
+        seconds: to spend on each size of each operator.
+        arrays: size of the arrays of the bandwidth; None chooses it for this device.
+        again: measure, whatever is kept.
+
+    Returns:
+        The peaks; kinds that cannot be measured here are named in `absent`.
+
+    Raises:
+        InputError: `threads` is negative.
+    """
+    if threads < 0:
+        raise InputError(f"threads is {threads}; give 0 (one for each processor) or more")
+    count = threads or processors()
+    chosen = arrays or bandwidth.size_here()
+    key = decisions.key(
+        {"peaks": 1, "threads": count, "sizes": list(sizes), "arrays": arrays and arrays.bytes, "versions": _versions()}
+    )
+    kept = None if again else decisions.recall_record(key, Peaks)
+    if kept is not None:
+        return kept
+    try:
+        products, absent = gemm.measure(count, sizes, seconds)
+    except MissingDependencyError as error:
+        products, absent = {}, {"fp32": str(error)}
+    found = Peaks(
+        threads=count,
+        gemm=products,
+        bandwidth=bandwidth.measure(count, chosen),
+        absent=absent,
+        beyond_caches=chosen.beyond_caches,
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    if all(peak.spread <= STEADY for peak in (*found.gemm.values(), *found.bandwidth.values())):
+        # A device without a writable disk measures each time.
+        decisions.store_record(key, found)
+    return found
+
+
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _versions() -> dict[str, Any]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ("numpy", "onnx", "onnxruntime"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = ""
+    return found
