@@ -122,8 +122,8 @@ def _lines(phase: Phase | None, tick: Tick | None, samples: dict[str, Sample], w
 def _progress(name: str, done: float, total: float) -> str:
     if not total:
         return printable(name)
-    left = f", {numbers.duration(total - done)} left" if done < total else ""
-    return f"{printable(name)}  {numbers.duration(done)} of {numbers.duration(total)}{left}"
+    left = f", {numbers.duration(round(total - done))} left" if done < total else ""
+    return f"{printable(name)}  {numbers.duration(round(done))} of {numbers.duration(round(total))}{left}"
 
 
 def _rate(tick: Tick) -> str:

@@ -1,0 +1,159 @@
+"""Pictures of a device's limits and of where a tower's time goes: the roofline, and the profile by part."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from edgekit.benchmarks.report import names, numbers
+from edgekit.benchmarks.report.chart import COLOURS, DASHES, MUTED, SYMBOLS, TEXT, Chart, layout, legend, plain, titled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.benchmarks.limits.records import Profile
+    from edgekit.benchmarks.results.records import Result, Roofline
+
+_NODES = 15  # of a profile's table
+
+
+def roofline(results: Sequence[Result]) -> Chart | None:
+    """Draw how far the runs are from what the device can do.
+
+    Args:
+        results: of the report; those without a roofline are left out.
+
+    Returns:
+        The picture (Williams, Waterman and Patterson 2009): operations a second over operations a byte; None where no
+        run has a roofline.
+    """
+    found = [(label, r.roofline) for label, r in zip(names.labels(results), results, strict=True) if r.roofline]
+    if not found:
+        return None
+    intensities = [roof.flops / roof.bytes for _, roof in found]
+    ridges = [roof.peak_gflops / roof.bandwidth_gbs for _, roof in found]
+    low = min(*intensities, *ridges) / 4
+    high = max(*intensities, *ridges) * 4
+    roofs = list(dict.fromkeys((roof.kind, roof.peak_gflops, roof.bandwidth_gbs) for _, roof in found))
+    data = [_roof(*roof, low, high, i) for i, roof in enumerate(roofs)]
+    data += [_achieved(label, roof, i) for i, (label, roof) in enumerate(found)]
+    drawn = layout(
+        {"title": titled("operations a byte"), "type": "log", "range": [math.log10(low), math.log10(high)]},
+        {"title": titled("10⁹ operations a second"), "type": "log"},
+    )
+    drawn["showlegend"] = True
+    nearest = max(found, key=lambda entry: entry[1].share)
+    caption = (
+        f"Nearest to its limit: {nearest[0]}, {numbers.percent(nearest[1].share)} of what"
+        f" {_side(nearest[1])} allows here. " + "; ".join(_limit(*roof) for roof in roofs) + "."
+    )
+    rows = [_roofline_row(label, roof) for label, roof in found]
+    heads = (
+        "run",
+        "operations",
+        "bytes",
+        "achieved, 10⁹/s",
+        "peak, 10⁹/s",
+        "bandwidth, GB/s",
+        "of the limit",
+        "bound by",
+    )
+    return Chart("How far from the device's limits", caption, data, drawn, 380, heads, rows)
+
+
+def profile(found: Profile) -> Chart | None:
+    """Draw where the time of a tower goes, by part of the model.
+
+    Args:
+        found: the profile.
+
+    Returns:
+        The picture, with the nodes that take most in its table; None where there is no profile.
+    """
+    if found.reason or not found.parts:
+        return None
+    texts = [f"{numbers.number(part.ms)} ms, {part.share * 100:.0f} %" for part in found.parts]
+    trace = {
+        "type": "bar",
+        "orientation": "h",
+        "x": [part.share * 100 for part in found.parts],
+        "y": [plain(part.name) for part in found.parts],
+        "text": texts,
+        "textposition": "outside",
+        "cliponaxis": False,
+        "textfont": {"color": TEXT},
+        "marker": {"color": COLOURS[5]},
+        "hovertemplate": "%{y}: %{text}<extra></extra>",
+    }
+    largest = max(part.share for part in found.parts) * 100
+    drawn = layout(
+        {"title": titled("% of an inference"), "range": [0, largest * 1.3]},
+        {"autorange": "reversed", "showgrid": False, "type": "category"},
+    )
+    top = found.parts[0]
+    caption = (
+        f"{found.bundle} {found.variant} on {found.runtime}: {top.name} takes {numbers.percent(top.share)} of"
+        f" {numbers.number(found.ms)} ms (median of {found.runs:,} inferences of {found.batch} with the profiler on);"
+        f" {numbers.number(found.overhead)} ms belong to no node."
+    )
+    rows = [(p.name, "part", "", f"{p.nodes:,}", numbers.number(p.ms), numbers.percent(p.share)) for p in found.parts]
+    rows += [
+        (o.name, "operator", "", f"{o.nodes:,}", numbers.number(o.ms), numbers.percent(o.share)) for o in found.ops
+    ]
+    rows += [
+        (n.name, "node", " ".join((n.op, n.part, n.block)).strip(), "1", numbers.number(n.ms), numbers.percent(n.share))
+        for n in found.nodes[:_NODES]
+    ]
+    title = f"Profile of the {found.tower} tower"
+    heads = ("name", "is", "of", "nodes", "ms", "share")
+    return Chart(title, caption, [trace], drawn, 70 + 36 * len(found.parts), heads, rows)
+
+
+def _roof(kind: str, peak: float, bandwidth: float, low: float, high: float, number: int) -> dict[str, Any]:
+    ridge = peak / bandwidth
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": plain(f"limit, {kind}"),
+        "x": [low, ridge, high],
+        "y": [low * bandwidth, peak, peak],
+        "line": {"color": MUTED, "width": 2, "dash": DASHES[number % len(DASHES)]},
+        "hovertemplate": "%{y:.4g}·10⁹ a second at %{x:.3g} a byte<extra></extra>",
+    }
+
+
+def _achieved(label: str, roof: Roofline, number: int) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": legend(label),
+        "x": [roof.flops / roof.bytes],
+        "y": [roof.achieved_gflops],
+        "marker": {
+            "color": COLOURS[number % len(COLOURS)],
+            "symbol": SYMBOLS[number % len(SYMBOLS)],
+            "size": 12,
+        },
+        "hovertemplate": f"%{{y:.4g}}·10⁹ a second, {numbers.percent(roof.share)}<extra>{legend(label)}</extra>",
+    }
+
+
+def _side(roof: Roofline) -> str:
+    return "arithmetic" if roof.bound == "compute" else "memory"
+
+
+def _limit(kind: str, peak: float, bandwidth: float) -> str:
+    return f"{kind}: {numbers.number(peak)}·10⁹ operations and {numbers.number(bandwidth)} GB a second, measured"
+
+
+def _roofline_row(label: str, roof: Roofline) -> tuple[str, ...]:
+    return (
+        label,
+        f"{numbers.number(roof.flops / 1e9)}·10⁹",
+        numbers.size(int(roof.bytes)),
+        numbers.number(roof.achieved_gflops),
+        f"{numbers.number(roof.peak_gflops)} ({roof.kind})",
+        numbers.number(roof.bandwidth_gbs),
+        numbers.percent(roof.share),
+        _side(roof),
+    )
