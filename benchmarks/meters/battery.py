@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgekit.benchmarks.meters import sysfs
 from edgekit.benchmarks.meters.protocol import Channel, Presence
+from edgekit.errors import InputError
 
 _POWER_SUPPLY = "sys/class/power_supply"
 # No computer runs on less. Some Android drivers give mA in current_now although the kernel's documentation says µA.
@@ -21,9 +22,19 @@ class Battery:
 
     Args:
         root: folder that holds ``sys``.
+        setting: seconds after which this battery's gauge gives a new value, where that is known; empty for 1.
+
+    Raises:
+        InputError: `setting` is no number above 0.
     """
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: Path = Path("/"), setting: str = "") -> None:
+        try:
+            self._period = float(setting or 1.0)
+        except ValueError:
+            self._period = 0.0
+        if not 0 < self._period < float("inf"):
+            raise InputError(f"battery={setting}: the setting is the seconds between two values of its gauge")
         self._folders = batteries(root)
 
     @property
@@ -60,8 +71,8 @@ class Battery:
         return {} if watts is None else {"battery": watts}
 
     def period(self) -> float:
-        """Return 1 s; many fuel gauges give a new value only every few seconds."""
-        return 1.0
+        """Return the setting, or 1 s; many fuel gauges give a new value only every few seconds."""
+        return self._period
 
     def _watts(self) -> float | None:
         found = 0.0

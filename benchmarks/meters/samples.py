@@ -58,10 +58,18 @@ class Readings:
         for channel in self.channels:
             self.times[channel.name], self.values[channel.name] = array("q"), array("d")
 
-    def take(self, begin: int, end: int, values: Mapping[str, float]) -> None:
-        """Keep one reading, taken between two moments; each of its values is said to be of the middle."""
+    def take(self, begin: int, end: int, values: Mapping[str, float], regular: bool = True) -> None:
+        """Keep one reading.
+
+        Args:
+            begin: before it; its values are said to be of the middle.
+            end: after it.
+            values: by channel.
+            regular: whether it counts for the rate; the last one of all comes early.
+        """
         stamp = (begin + end) // 2
-        self.stamps.append(stamp)
+        if regular:
+            self.stamps.append(stamp)
         self.spent += end - begin
         for name, times in self.times.items():
             value = values.get(name)

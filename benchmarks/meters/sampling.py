@@ -119,25 +119,24 @@ class Sampler:
                 if due[i] <= now:
                     self._read(i)
                     # On the grid as long as it holds; after a late reading, a whole interval from now.
-                    due[i] = max(due[i] + readings.interval, now + readings.interval / 2) if due[i] else now
-                    due[i] = due[i] if due[i] > now else now + readings.interval
+                    due[i] = due[i] + readings.interval if due[i] + readings.interval > now else now + readings.interval
             self._cpu = time.thread_time_ns() - begin + _children_ns() - children
             self._ready.set()
             wait = min(due, default=now + 1.0) - time.perf_counter()
             if wait > 0:
                 self._stop.wait(wait)
         for i in range(len(self._polled)):
-            self._read(i)
+            self._read(i, regular=False)
         self._cpu = time.thread_time_ns() - begin + _children_ns() - children
 
-    def _read(self, i: int) -> None:
+    def _read(self, i: int, regular: bool = True) -> None:
         begin = time.perf_counter_ns()
         try:
             values = self._polled[i].read()
         # A third party's reader may fail in any way; its channels are missed, and the others are read on.
         except Exception:
             values = {}
-        self._readings[i].take(begin, time.perf_counter_ns(), values)
+        self._readings[i].take(begin, time.perf_counter_ns(), values, regular)
 
 
 def _children_ns() -> int:
