@@ -118,10 +118,14 @@ def open_tower(
         BundleError: a file is damaged.
         ExecutionError: the runtime refused the model.
     """
-    name = f"{bundle.where}: {record.artifact}"
+    artifact = artifact_of(bundle, record, kind)
+    return DeviceTower(runtime.open(artifact, device, settings), record, artifact.name)
+
+
+def artifact_of(bundle: Bundle, record: TowerRecord, kind: str) -> Artifact:
+    """Return a tower's files as a runtime opens them; a `BundleError` where one is damaged."""
     sidecars = {path.rpartition("/")[2]: _blob(bundle, path) for path in record.sidecars}
-    artifact = Artifact(name, kind, _blob(bundle, record.artifact), sidecars)
-    return DeviceTower(runtime.open(artifact, device, settings), record, name)
+    return Artifact(f"{bundle.where}: {record.artifact}", kind, _blob(bundle, record.artifact), sidecars)
 
 
 def _blob(bundle: Bundle, path: str) -> Blob:

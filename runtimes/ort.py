@@ -81,6 +81,26 @@ class OnnxRuntime:
         return OrtSession(raw, artifact.name, placement, opened.session)
 
 
+def open_profiled(artifact: Artifact, device: str, settings: SessionSettings, prefix: Path) -> Any:
+    """Open a model as `OnnxRuntime.open` does, with onnxruntime's own profiler on.
+
+    Args:
+        artifact: an ONNX model.
+        device: one of `OnnxRuntime.devices`.
+        settings: as for `OnnxRuntime.open`.
+        prefix: of the profile's file, which `end_profiling` writes and names.
+
+    Returns:
+        The `onnxruntime.InferenceSession`.
+
+    Raises:
+        ExecutionError: onnxruntime refuses the model.
+        InputError: an option is unknown, or has a value that it does not take.
+    """
+    ort_options.check(settings.options)
+    return _Opening(artifact, device, settings).session(prefix)
+
+
 class _Opening:
     """Everything needed to open the same session again, once with a profiler."""
 
