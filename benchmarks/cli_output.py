@@ -95,11 +95,7 @@ def show(asked: Asked, results: Sequence[Result], matrix: Matrix | None = None) 
     if asked.as_json:
         click.echo(files.dumps_all(results), nl=False)
         return
-    from edgekit.benchmarks.report import cells, table, text
-
-    click.echo("\n\n".join(text.summary(result) for result in results))
-    if len(results) > 1:
-        click.echo("\n" + "\n".join(cells.aligned([table.HEADS, *table.rows(results)], 1)))
+    click.echo("\n".join(_lines(results)))
 
 
 def write_side_by_side(asked: Asked, found: Versus) -> None:
@@ -135,6 +131,20 @@ def live() -> Iterator[Callable[[Event], None]]:
 
     with Live(sys.stderr) as view:
         yield view.on_event
+
+
+def _lines(results: Sequence[Result]) -> Iterator[str]:
+    """Tell one result in full; several in one table, and each reason once with the runs that it is of."""
+    from edgekit.benchmarks.report import cells, names, table, text
+
+    if len(results) == 1:
+        yield text.summary(results[0])
+        return
+    yield from cells.aligned([table.HEADS, *table.rows(results)], 1)
+    labels = names.labels(results)
+    for reason in dict.fromkeys(reason for result in results for reason in result.reasons):
+        of = [label for label, result in zip(labels, results, strict=True) if reason in result.reasons]
+        yield f"INVALID  {'every run' if len(of) == len(results) else '; '.join(of)}: {reason}"
 
 
 def _report(path: Path, results: Sequence[Result], matrix: Matrix | None) -> str:

@@ -27,7 +27,7 @@ def distilled(setting: Setting) -> list[Arm]:
     """
     return [
         Arm("all labels", DISTILLED, setting.full_losses, 1.0, alone=False, budget="steps", steps=setting.steps),
-        Arm("few labels", DISTILLED, setting.losses, setting.few, alone=False, budget="steps", steps=setting.steps),
+        Arm("few labels", DISTILLED, setting.losses, setting.few, alone=False, budget="steps", steps=setting.few_steps),
     ]
 
 
@@ -44,7 +44,7 @@ def baselines(setting: Setting) -> list[Arm]:
     found = []
     for arm in distilled(setting):
         few = arm.labelled < 1
-        found.append(Arm(arm.question, ALONE, _LABELS, arm.labelled, alone=few, budget="steps", steps=setting.steps))
+        found.append(Arm(arm.question, ALONE, _LABELS, arm.labelled, alone=few, budget="steps", steps=arm.steps))
         found.append(Arm(arm.question, ALONE, _LABELS, arm.labelled, alone=few, budget="cpu", steps=0))
     return found
 

@@ -25,7 +25,8 @@ class Setting:
         arch: of the student's image tower; the text tower is the teacher's.
         width: of it.
         size: side of its input in pixels; 0 is the teacher's.
-        steps: of the optimizer, for each student.
+        steps: of the optimizer, for each student where all images have a label.
+        few_steps: likewise, where few have one.
         loss_steps: likewise, where losses are compared.
         batch: images of a step.
         rate: peak learning rate.
@@ -45,7 +46,8 @@ class Setting:
     width: int = 16
     size: int = 0
     steps: int = 7000
-    loss_steps: int = 1500
+    few_steps: int = 3000
+    loss_steps: int = 1000
     batch: int = 64
     rate: float = 1e-2
     views: int = 16

@@ -146,6 +146,7 @@ def main() -> None:
         train=tuple(name for name in SETS if name != given.held_out),
         held_out=given.held_out,
         steps=max(1, round(Setting.steps * given.share)),
+        few_steps=max(1, round(Setting.few_steps * given.share)),
         loss_steps=max(1, round(Setting.loss_steps * given.share)),
         seeds=tuple(range(given.seeds)),
     )

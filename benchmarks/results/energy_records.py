@@ -29,7 +29,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Power of the idle device, in watts: mean, standard deviation of the mean, and samples."""
+    """Power of the idle device.
+
+    Attributes:
+        watts: mean.
+        error: standard error of the mean, in watts.
+        n: samples.
+    """
 
     watts: float
     error: float

@@ -82,10 +82,9 @@ def _define(kind: type[Any], definitions: dict[str, Any]) -> None:
     hints, texts = get_type_hints(kind), attributes(kind)
     properties = {}
     for field in fields(kind):
-        if field.name not in texts and texts:
+        if field.name not in texts:
             raise InputError(f"{kind.__name__}.{field.name}: has no line under 'Attributes:'")
-        described = {"description": texts[field.name]} if field.name in texts else {}
-        properties[field.name] = {**_schema(hints[field.name], definitions), **described}
+        properties[field.name] = {**_schema(hints[field.name], definitions), "description": texts[field.name]}
     definitions[kind.__name__] = {
         "type": "object",
         "description": inspect.cleandoc(kind.__doc__ or "").split("\n\nAttributes:")[0].replace("\n", " "),

@@ -43,7 +43,8 @@ class Child:
         path = json.dumps([entry for entry in sys.path if entry])
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START, path, module, str(folder)],
-            stdin=subprocess.DEVNULL,
+            # Never written to: its end tells the child that its parent is gone, however that ended.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             # A session of its own, so that Ctrl-C reaches this process first and the child is ended by it.
@@ -89,9 +90,9 @@ class Child:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._log.close()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream is not None:
+                stream.close()
 
     def __enter__(self) -> Self:
         return self

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from edgekit.benchmarks.running.request import RunRequest
 
 _WORKER = "edgekit.benchmarks.running.worker"
-# Seconds over which the load of other processes is measured on the idle device.
-_STATE_SECONDS = 1.0
+# Seconds over which the load of others is measured on the idle device; a tick of the kernel's counters is 10 ms.
+_LEAST_STATE, _MOST_STATE = 0.2, 1.0
 
 
 @dataclass
@@ -68,10 +68,12 @@ def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
     on_event(Phase("choose"))
     settled = settle(request, on_event)
     device = identity.identify(root)
-    seconds = idle_seconds(request)
+    # Without a sensor of power there is nothing to wait for.
+    seconds = idle_seconds(request) if any(map(_electric, meters)) else 0.0
+    glance = min(_MOST_STATE, max(_LEAST_STATE, request.seconds / 10))
     on_event(Phase("idle before", seconds))
     idle_before = baseline.idle(meters, seconds)
-    before = state.read(root, _STATE_SECONDS)
+    before = state.read(root, glance)
     cost = _Cost()
     with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
         folder = Path(name)
@@ -80,7 +82,7 @@ def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
         with Child(_WORKER, folder) as child, Sampler([*meters, OtherLoad(root), ProcessMemory(child.pid)]) as sampler:
             child.follow(lambda event: _pass_on(event, on_event, cost, sampler), request.silence)
         found, trace = read_found(folder)
-    after = state.read(root, _STATE_SECONDS)
+    after = state.read(root, glance)
     on_event(Phase("idle after", seconds))
     idle_after = baseline.idle(meters, seconds)
     pieces = Pieces(

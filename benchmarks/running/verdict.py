@@ -105,7 +105,7 @@ def _long_enough(evidence: Evidence) -> Iterator[str]:
         half = (figure.high - figure.low) / 2
         if half > rules.THROUGHPUT.limit * figure.value:
             yield (
-                f"the throughput is known to ±{half / figure.value:.1%} only, at most ±{rules.THROUGHPUT.limit:.0%} is "
+                f"the throughput is known to ±{half / figure.value:.2%} only, at most ±{rules.THROUGHPUT.limit:.0%} is "
                 "wanted; measure longer, and close other programs"
             )
 

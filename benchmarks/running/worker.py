@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from edgekit.benchmarks.running.events import Event
+
+_ORPHANED = 3
 
 
 def main(folder: str) -> None:
@@ -75,7 +78,18 @@ def send(answers: TextIO, event: Event) -> None:
 
 
 def open_answers() -> TextIO:
-    """Return what was standard output, and let it be standard error from now on: an engine's chatter is no answer."""
+    """Return what was standard output, and let it be standard error from now on: an engine's chatter is no answer.
+
+    From now on, too, this process ends when its parent does.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True, name="lifeline").start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
+
+
+def _end_with_parent() -> None:
+    # Waits for the end of a pipe that nobody writes to, which costs nothing meanwhile.
+    while os.read(0, 1):
+        pass
+    os._exit(_ORPHANED)

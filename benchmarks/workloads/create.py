@@ -52,5 +52,5 @@ def create(clip: Clip, pipeline: Pipeline, inputs: Inputs, batch: int) -> Worklo
 
 
 def labels_of(clip: Clip, inputs: Inputs) -> tuple[str, ...]:
-    """Return the labels that the photo pipeline ranks: those given, else the bundle's frozen ones, else packaged ones."""
+    """Return the labels that a photo is ranked with: those given, else the bundle's frozen ones, else the packaged."""
     return inputs.labels or clip.labels or packaged_labels()
