@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,23 +85,26 @@ class Nvml:
 def _sources(nvml: Any, gpu: Any, name: str) -> dict[Channel, Callable[[], float]]:
     energy = Channel(name, "energy", "J", scope="accelerator")
     power = Channel(name, "power", "W", scope="accelerator")
-    found: dict[Channel, Callable[[], float]] = {
-        energy: lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000,
-        power: lambda: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
+    asked: dict[Channel, Callable[[], float]] = {
+        energy: lambda: float(nvml.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1000,
+        power: lambda: float(nvml.nvmlDeviceGetPowerUsage(gpu)) / 1000,
         Channel(f"{name} chip", "temperature", "°C"): lambda: float(
             nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU)
         ),
         Channel(f"{name} clock", "clock", "MHz"): lambda: float(nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM)),
         Channel(f"{name} load", "load", "%"): lambda: float(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu),
-        Channel(f"{name} memory", "memory", "MiB"): lambda: nvml.nvmlDeviceGetMemoryInfo(gpu).used / 2**20,
+        Channel(f"{name} memory", "memory", "MiB"): lambda: float(nvml.nvmlDeviceGetMemoryInfo(gpu).used) / 2**20,
     }
     for bit, reason in _SLOW.items():
-        channel = Channel(f"{name} {reason}", "throttle", "flag")
-        found[channel] = lambda bit=bit: float(bool(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu) & bit))
-    found = {channel: ask for channel, ask in found.items() if _answer(ask) is not None}
+        asked[Channel(f"{name} {reason}", "throttle", "flag")] = partial(_slowed, nvml, gpu, bit)
+    found = {channel: ask for channel, ask in asked.items() if _answer(ask) is not None}
     if energy in found:
         found.pop(power, None)
     return found
+
+
+def _slowed(nvml: Any, gpu: Any, bit: int) -> float:
+    return float(bool(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu) & bit))
 
 
 def _answer(ask: Callable[[], float]) -> float | None:

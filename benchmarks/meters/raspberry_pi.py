@@ -70,7 +70,8 @@ def watts(said: str) -> dict[str, float]:
     Returns:
         Watts of each rail that has both, by its name without the ending, in the order of the currents.
     """
-    currents, voltages = {}, {}
+    currents: dict[str, float] = {}
+    voltages: dict[str, float] = {}
     for name, kind, value, unit in _LINE.findall(said):
         if kind == unit:
             (currents if kind == "A" else voltages)[name] = float(value)

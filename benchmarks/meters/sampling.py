@@ -50,7 +50,7 @@ class Sampler:
         self._readings = [Readings(m.name, m.channels(), max(interval, m.period())) for m in self._polled]
         self._stop = threading.Event()
         self._ready = threading.Event()
-        self._cpu = 0
+        self._cpu = self._children = 0
         self._thread = threading.Thread(target=self._run, name="edgekit-sampler", daemon=True)
 
     @property
@@ -111,7 +111,7 @@ class Sampler:
             meter.stop()
 
     def _run(self) -> None:
-        begin, children = time.thread_time_ns(), _children_ns()
+        begin = time.thread_time_ns()
         due = [0.0] * len(self._polled)
         while not self._stop.is_set():
             now = time.perf_counter()
@@ -120,16 +120,18 @@ class Sampler:
                     self._read(i)
                     # On the grid as long as it holds; after a late reading, a whole interval from now.
                     due[i] = due[i] + readings.interval if due[i] + readings.interval > now else now + readings.interval
-            self._cpu = time.thread_time_ns() - begin + _children_ns() - children
+            self._cpu = time.thread_time_ns() - begin + self._children
             self._ready.set()
             wait = min(due, default=now + 1.0) - time.perf_counter()
             if wait > 0:
                 self._stop.wait(wait)
         for i in range(len(self._polled)):
             self._read(i, regular=False)
-        self._cpu = time.thread_time_ns() - begin + _children_ns() - children
+        self._cpu = time.thread_time_ns() - begin + self._children
 
     def _read(self, i: int, regular: bool = True) -> None:
+        # Only around readings: other children of this process may end meanwhile, the measured one among them.
+        children = _children_ns()
         begin = time.perf_counter_ns()
         try:
             values = self._polled[i].read()
@@ -137,10 +139,11 @@ class Sampler:
         except Exception:
             values = {}
         self._readings[i].take(begin, time.perf_counter_ns(), values, regular)
+        self._children += _children_ns() - children
 
 
 def _children_ns() -> int:
-    """CPU time of ended child processes: what commands of meters cost, and any other child that ended meanwhile."""
+    """CPU time of child processes that have ended, such as commands of meters."""
     if sys.platform == "win32":
         return 0
     import resource
