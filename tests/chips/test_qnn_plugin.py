@@ -71,9 +71,3 @@ def test_a_float_tower_is_refused_by_a_chip_without_float16():
 def test_a_wrong_chip_is_told(tmp_path, device, told):
     with pytest.raises(PlacementError, match=told):
         opened(qnn_models.quantized(tmp_path, reduce_l2=False), device)
-
-
-def test_an_option_for_the_provider_that_is_wrong_is_told(tmp_path):
-    artifact = qnn_models.quantized(tmp_path, reduce_l2=False)
-    with pytest.raises(ExecutionError, match="refused the model"):
-        opened(artifact, "qnn:8 Gen 3", options=(("provider.backend_type", "abacus"),))
