@@ -1,4 +1,4 @@
-"""Engines and providers that the main test environment does not have: `make test-chips` installs them and runs these."""
+"""Engines and providers that the main test environment does not have; `make test-chips` installs them."""
 
 from __future__ import annotations
 
