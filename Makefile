@@ -4,13 +4,14 @@ DEMO := .venv/demo
 TEST := .venv/test
 TFLITE := .venv/tflite
 PEERS := .venv/peers
+CHIPS := .venv/chips
 CACHE := .cache
 STARTER_PROMISE := --min-agreement 0.9 --max-drop 2 --budget 10
 PIP := -m pip --disable-pip-version-check -qq
 SOURCES := $(shell git ls-files edgekit runtimes converters benchmarks samples '*.toml')
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types unit support fuzz starter bench bench-quantization bench-distillation clean
+.PHONY: demo test test-chips lint types unit support fuzz starter bench bench-quantization bench-distillation clean
 
 demo: $(DEMO)/.ok
 	$(DEMO)/bin/python samples/demo.py
@@ -33,9 +34,13 @@ types: $(TEST)/.ok
 unit: $(TEST)/.ok $(TFLITE)/.ok
 	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)
 
-# Writes README's support table from the results of the last `make unit`.
+# Engines and vendors' simulators that the other tests do not need, in an environment of their own.
+test-chips: $(CHIPS)/.ok
+	$(CHIPS)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results-chips.xml tests/chips $(PYTEST_ARGS)
+
+# Writes README's support table from the results of the last `make unit` and `make test-chips`.
 support:
-	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml
+	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml $(CACHE)/results-chips.xml
 
 # Coverage-guided fuzzing of the bundle reader and the image path, for a bounded time.
 fuzz: $(TEST)/.ok
@@ -80,6 +85,12 @@ $(PEERS)/.ok: pyproject.toml
 # tflite-runtime needs numpy 1 and Python 3.11 at most: the tests of that engine run in an environment of their own.
 $(TFLITE)/.ok: pyproject.toml .ci/tflite
 	sh .ci/tflite
+
+$(CHIPS)/.ok: pyproject.toml
+	$(PYTHON) -m venv $(CHIPS)
+	$(CHIPS)/bin/python $(PIP) install --upgrade pip
+	$(CHIPS)/bin/python $(PIP) install -e ".[onnx,openvino,mnn,qnn]" "onnx>=1.17" "hypothesis>=6.100" "pytest>=8" "pytest-xdist>=3.5"
+	touch $@
 
 clean:
 	rm -rf .venv $(CACHE) build *.egg-info

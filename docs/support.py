@@ -1,6 +1,6 @@
 """Write README's support table from the results of the last test run.
 
-Run: make unit && make support. A row counts the tests whose id matches its pattern in docs/support.json.
+Run: make unit test-chips support. A row counts the tests whose id matches its pattern in docs/support.json.
 """
 
 from __future__ import annotations
@@ -50,13 +50,14 @@ def replace(text: str, new: str) -> str:
 def main() -> None:
     """Rewrite README.md."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("results", type=Path, help="JUnit XML of the test run")
-    results = parser.parse_args().results
-    if not results.exists():
-        sys.exit(f"{results}: no results of a test run; run `make unit` first")
+    parser.add_argument("results", type=Path, nargs="+", help="JUnit XML of a test run")
+    files = parser.parse_args().results
+    if missing := [file for file in files if not file.exists()]:
+        sys.exit(f"{missing[0]}: no results of a test run; run `make unit test-chips` first")
     readme = ROOT / "README.md"
     rows = json.loads((ROOT / "docs" / "support.json").read_text())
-    readme.write_text(replace(readme.read_text(), table(rows, outcomes(results))))
+    found = {test: outcome for file in files for test, outcome in outcomes(file).items()}
+    readme.write_text(replace(readme.read_text(), table(rows, found)))
 
 
 if __name__ == "__main__":

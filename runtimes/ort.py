@@ -1,19 +1,22 @@
-"""ONNX Runtime: the CPU provider, and any other provider that the installed build has."""
+"""ONNX Runtime: the CPU provider, any other provider that the installed build has, and providers that are plugins."""
 
 from __future__ import annotations
 
 import re
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
-from edgekit.runtimes import ort_external, ort_options, ort_placement
+from edgekit.runtimes import ort_external, ort_options, ort_placement, ort_plugins
 from edgekit.runtimes.ort_placement import device_of
 from edgekit.runtimes.ort_session import OrtSession
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgekit.runtimes.protocol import NodePlacement
 
 INSTALL = 'pip install "edgekit[onnx]"'
 # Registered in every build, but it only forwards to a web service: no device.
@@ -22,7 +25,11 @@ _ERRORS_ONLY = 3
 
 
 class OnnxRuntime:
-    """The `onnxruntime` package. A device is a provider's name in lower case without its suffix: ``cpu``, ``cuda``."""
+    """The `onnxruntime` package.
+
+    A device is a provider's name in lower case without its suffix: ``cpu``, ``cuda``, ``qnn``. A plugin that simulates
+    a chip is named with it: ``qnn:QCS6490``.
+    """
 
     @property
     def name(self) -> str:
@@ -42,19 +49,21 @@ class OnnxRuntime:
             return Availability(ok=False, version="", reason=str(error))
 
     def devices(self) -> tuple[str, ...]:
-        """Return the providers of the installed build, in onnxruntime's own order of preference."""
+        """Return the installed build's providers, in onnxruntime's own order of preference, and those of plugins."""
         if not self.available().ok:
             return ()
-        return tuple(device_of(name) for name in _module().get_available_providers() if name not in _NOT_DEVICES)
+        ort, plugins = _module(), {plugin.provider for plugin in ort_plugins.installed()}
+        built_in = [name for name in ort.get_available_providers() if name not in _NOT_DEVICES | plugins]
+        return (*map(device_of, built_in), *ort_plugins.devices(ort))
 
     def open(self, artifact: Artifact, device: str, settings: SessionSettings) -> OrtSession:
         """Open an ONNX model on one provider; see `Runtime.open`.
 
         Args:
             artifact: an ONNX model; its external data may only name the artifact's sidecars.
-            device: one of `devices()`.
-            settings: threads, spinning and arena are applied as they are, `options` as `ort_options.OPTIONS` says;
-                nothing else is changed.
+            device: one of `devices()`, or a member of one that ends in a colon.
+            settings: threads, spinning and arena are applied as they are, `options` as `ort_options.OPTIONS` says, and
+                those that begin with ``provider.`` are handed to the provider; nothing else is changed.
 
         Returns:
             The session, every node on `device` unless `settings.allow_cpu`.
@@ -65,19 +74,19 @@ class OnnxRuntime:
             InputError: an option is unknown, or has a value that it does not take.
         """
         ort_options.check(settings.options)
-        if device not in self.devices():
+        if not _offers(self.devices(), device):
             raise PlacementError(
                 f"{artifact.name}: onnxruntime offers no device {device!r} here, only {', '.join(self.devices())}"
             )
         opened = _Opening(artifact, device, settings)
-        raw = opened.session()
+        try:
+            raw = opened.session()
+        except PlacementError as error:
+            raise PlacementError(f"{error}{_left(artifact, device, settings)}") from error
         placement = ort_placement.recorded(raw)
-        refused = [node for node in placement.nodes if node.device != device] if placement else []
+        refused = ort_placement.elsewhere(placement, device)
         if refused and not settings.allow_cpu:
-            shown = ", ".join(f"{node.op} {node.name}" for node in refused[:5])
-            raise PlacementError(
-                f"{artifact.name}: {len(refused)} nodes did not go to {device}: {shown}; allow the CPU explicitly"
-            )
+            raise PlacementError(f"{artifact.name}: {_shown(refused, device)}")
         return OrtSession(raw, artifact.name, placement, opened.session)
 
 
@@ -101,6 +110,21 @@ def open_profiled(artifact: Artifact, device: str, settings: SessionSettings, pr
     return _Opening(artifact, device, settings).session(prefix)
 
 
+def _left(artifact: Artifact, device: str, settings: SessionSettings) -> str:
+    """Say which nodes a device leaves to the CPU, by letting it; empty where that does not open either."""
+    try:
+        raw = _Opening(artifact, device, replace(settings, allow_cpu=True)).session()
+    except ExecutionError:
+        return ""
+    refused = ort_placement.elsewhere(ort_placement.recorded(raw), device)
+    return f": {_shown(refused, device)}" if refused else ""
+
+
+def _shown(refused: list[NodePlacement], device: str) -> str:
+    shown = ", ".join(f"{node.op} {node.name}".strip() for node in refused[:5])
+    return f"{len(refused)} nodes did not go to {device}: {shown}; allow the CPU explicitly"
+
+
 class _Opening:
     """Everything needed to open the same session again, once with a profiler."""
 
@@ -113,19 +137,38 @@ class _Opening:
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
-        providers = [p for p in ort.get_available_providers() if device_of(p) == self._device]
-        if self._settings.allow_cpu and self._device != "cpu":
-            providers.append("CPUExecutionProvider")
+        given = ort_options.provider(self._settings.options)
+        plugin = ort_plugins.plugin_of(self._device)
+        chosen: dict[str, Any] = {}
+        if plugin is not None:
+            found = ort_plugins.hardware(ort, plugin)
+            options.add_provider_for_devices(found, ort_plugins.options(self._device, given))
+        else:
+            # Otherwise a provider that fails later is replaced by the CPU without a word.
+            chosen = {"providers": _providers(ort, self._device, given, self._settings), "enable_fallback": 0}
         with ExitStack() as scratch:
             model = ort_external.attach(options, self._artifact, scratch)
             try:
-                # Otherwise a provider that fails later is replaced by the CPU without a word.
-                return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+                return ort.InferenceSession(model, options, **chosen)
             except Exception as error:
                 # onnxruntime's exceptions have no common base; without CPU fallback a refused node ends up here too.
                 refused = "fallback to CPU EP has been explicitly disabled" in str(error)
                 kind = PlacementError if refused else ExecutionError
                 raise kind(f"{name}: onnxruntime on {self._device} refused the model: {_last_line(error)}") from error
+
+
+def _offers(offered: tuple[str, ...], device: str) -> bool:
+    """Whether a device is one of those offered, or a member of a family."""
+    family, colon, member = device.partition(":")
+    return (device in offered and not device.endswith(":")) or bool(member and {family, family + colon} & set(offered))
+
+
+def _providers(ort: Any, device: str, given: dict[str, str], settings: SessionSettings) -> list[Any]:
+    names = [name for name in ort.get_available_providers() if device_of(name) == device]
+    found: list[Any] = [(name, given) if given else name for name in names]
+    if settings.allow_cpu and device != "cpu":
+        found.append("CPUExecutionProvider")
+    return found
 
 
 def _module() -> Any:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError
-from edgekit.runtimes import onnx_external
+from edgekit.runtimes import onnx_external, onnx_sidecars
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from edgekit.runtimes.onnx_external import External
     from edgekit.runtimes.protocol import Artifact, Blob
 
 _FOLDER = "session.model_external_initializers_file_folder_path"
@@ -34,7 +33,7 @@ def attach(options: Any, artifact: Artifact, scratch: ExitStack) -> bytes:
         ExecutionError: the model is malformed, or points at anything but its sidecars.
     """
     model = bytes(artifact.model.view)
-    blobs = {name: _resolved(artifact.sidecars[name]) for name in _used(model, artifact)}
+    blobs = {name: _resolved(artifact.sidecars[name]) for name in onnx_sidecars.used(model, artifact)}
     if not blobs:
         return model
     folder = _common_folder(list(blobs.values()))
@@ -48,24 +47,7 @@ def attach(options: Any, artifact: Artifact, scratch: ExitStack) -> bytes:
         blobs = {name: _copied(blob, Path(folder) / f"{i}.data") for i, (name, blob) in enumerate(blobs.items())}
     # By path onnxruntime reads each tensor straight from the file, which halves the peak memory.
     options.add_session_config_entry(_FOLDER, folder)
-    return onnx_external.rewrite(model, artifact.name, lambda reference: _relocated(reference, blobs))
-
-
-def _used(model: bytes, artifact: Artifact) -> list[str]:
-    """Return the sidecars that a model refers to, having checked every reference."""
-    used: set[str] = set()
-    for reference in onnx_external.references(model, artifact.name):
-        blob = artifact.sidecars.get(reference.location)
-        if blob is None:
-            raise ExecutionError(
-                f"{artifact.name}: the model points at {reference.location!r}, which is not one of its files; "
-                "it is not safe to open"
-            )
-        end = len(blob.view) if reference.length is None else reference.offset + reference.length
-        if not 0 <= reference.offset <= end <= len(blob.view):
-            raise ExecutionError(f"{artifact.name}: a tensor lies outside {reference.location}; convert it again")
-        used.add(reference.location)
-    return sorted(used)
+    return onnx_external.rewrite(model, artifact.name, lambda reference: onnx_sidecars.relocated(reference, blobs))
 
 
 def _resolved(blob: Blob) -> Blob:
@@ -99,10 +81,3 @@ def _temporary(name: str, scratch: ExitStack) -> str:
 def _copied(blob: Blob, path: Path) -> Blob:
     path.write_bytes(blob.view)
     return replace(blob, path=path, offset=0)
-
-
-def _relocated(reference: External, blobs: dict[str, Blob]) -> External:
-    blob = blobs[reference.location]
-    length = len(blob.view) - reference.offset if reference.length is None else reference.length
-    name = blob.path.name if blob.path is not None else reference.location
-    return replace(reference, location=name, offset=blob.offset + reference.offset, length=length)

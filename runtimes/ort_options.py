@@ -10,6 +10,8 @@ from edgekit.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+PROVIDER = "provider."
+"""Prefix of options that go to the provider as they are, such as ``provider.htp_performance_mode=burst``."""
 _LEVELS = {
     "off": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
@@ -64,9 +66,10 @@ def check(pairs: Iterable[tuple[str, str]]) -> None:
     seen: set[str] = set()
     for name, value in pairs:
         option = OPTIONS.get(name)
-        if option is None:
-            raise InputError(f"onnxruntime has no option {name!r} here; known: {', '.join(sorted(OPTIONS))}")
-        if value not in option.values:
+        if option is None and not (name.startswith(PROVIDER) and name != PROVIDER):
+            known = ", ".join(sorted(OPTIONS))
+            raise InputError(f"onnxruntime has no option {name!r} here; known: {known}, {PROVIDER}NAME")
+        if option is not None and value not in option.values:
             raise InputError(f"onnxruntime's option {name} takes {', '.join(option.values)}, not {value!r}")
         if name in seen:
             raise InputError(f"the option {name} is given twice; give it once")
@@ -82,7 +85,21 @@ def apply(ort: Any, options: Any, pairs: Iterable[tuple[str, str]]) -> None:
         pairs: names and values that `check` let pass.
     """
     for name, value in pairs:
+        if name.startswith(PROVIDER):
+            continue
         if name == "graph_optimization":
             options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[value])
         else:
             options.add_session_config_entry(OPTIONS[name].entry, value)
+
+
+def provider(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what goes to the provider, without the prefix.
+
+    Args:
+        pairs: names and values that `check` let pass.
+
+    Returns:
+        Options by the provider's own names.
+    """
+    return {name.removeprefix(PROVIDER): value for name, value in pairs if name.startswith(PROVIDER)}

@@ -34,6 +34,19 @@ def recorded(raw: Any) -> Placement | None:
     return Placement(tuple(nodes))
 
 
+def elsewhere(placement: Placement | None, device: str) -> list[NodePlacement]:
+    """Return the nodes that did not go to a device.
+
+    Args:
+        placement: of a session; None where it is not known.
+        device: of the runtime, such as ``qnn:QCS6490``.
+
+    Returns:
+        Those nodes, in the graph's order; none where the placement is not known.
+    """
+    return [node for node in placement.nodes if node.device != device.partition(":")[0]] if placement else []
+
+
 def profiled(reopen: Callable[[Path], Any], inputs: Sequence[TensorInfo]) -> Placement:
     """Run one inference on zeros under the profiler and return where each node ran.
 

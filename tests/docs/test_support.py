@@ -37,6 +37,24 @@ def test_counts_what_passed_failed_or_did_not_run(tmp_path: Path) -> None:
     ]
 
 
+def test_several_runs_make_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, case in (("one", "tests.a.test_x"), ("two", "tests.b.test_y")):
+        (tmp_path / f"{name}.xml").write_text(f'<testsuite><testcase classname="{case}" name="t"/></testsuite>')
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "support.json").write_text(json.dumps(rows("test_x", "test_y")))
+    (tmp_path / "README.md").write_text(f"{support.BEGIN}{support.END}")
+    monkeypatch.setattr(support, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["support.py", str(tmp_path / "one.xml"), str(tmp_path / "two.xml")])
+    support.main()
+    assert (tmp_path / "README.md").read_text().count("| hardware | 1 passed |") == 2
+
+
+def test_a_run_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["support.py", str(tmp_path / "none.xml")])
+    with pytest.raises(SystemExit, match=r"none\.xml: no results of a test run; run `make unit test-chips`"):
+        support.main()
+
+
 def test_replaces_only_what_is_between_the_markers() -> None:
     text = f"before\n{support.BEGIN}\nold\n{support.END}\nafter\n"
     assert support.replace(text, "new") == f"before\n{support.BEGIN}\nnew\n{support.END}\nafter\n"
