@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError, RuntimeUnavailableError
@@ -32,8 +33,7 @@ def list_choices(
 
     Returns:
         Choices to open and judge, the most promising first: variants whose fidelity was measured on named data, then
-        the manifest's order; and candidates refused beforehand: of engines that are not installed, those whose variant
-        no other opens here.
+        the manifest's order; and candidates refused beforehand.
 
     Raises:
         InputError: the bundle has no such variant.
@@ -45,7 +45,6 @@ def list_choices(
         raise InputError(f"{bundle.where}: has no variant {variant!r}; it has {known}")
     runtimes, refused = _runtimes(variants, runtime, device)
     choices: list[Choice] = []
-    absent: list[Candidate] = []
     for engine in runtimes:
         availability = engine.available()
         devices = engine.devices() if availability.ok else ()
@@ -53,15 +52,13 @@ def list_choices(
             if record.format not in engine.formats:
                 continue
             if not availability.ok:
-                absent.append(Choice(record, engine, "", device).candidate(availability.reason, ran=False))
+                lacking = Choice(record, engine, "", device).candidate(availability.reason, ran=False)
+                refused.append(replace(lacking, absent=True))
             elif wanted := _wanted(device, devices):
                 choices += [Choice(record, engine, availability.version, name) for name in wanted]
             else:
                 reason = _no_device(engine.name, device, devices)
                 refused.append(Choice(record, engine, availability.version, device).candidate(reason, ran=False))
-    # An engine that is not installed is no news where another opens the same variant.
-    opened = {choice.variant.id for choice in choices}
-    refused += [candidate for candidate in absent if candidate.variant not in opened]
     if not choices:
         raise RuntimeUnavailableError(nothing_works(bundle, refused))
     order = {record.id: (record.fidelity is None, i) for i, record in enumerate(variants)}

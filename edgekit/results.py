@@ -109,6 +109,7 @@ class Candidate:
         threads: threads of one inference, where ``edgekit tune`` set them; else 0.
         options: the engine's own settings, where ``edgekit tune`` set them.
         cost: what ``edgekit tune`` measured beside; else None.
+        absent: whether the engine is not installed here.
     """
 
     variant: str
@@ -122,6 +123,7 @@ class Candidate:
     threads: int = 0
     options: tuple[tuple[str, str], ...] = ()
     cost: Cost | None = None
+    absent: bool = False
 
     @property
     def untried(self) -> bool:
@@ -172,5 +174,9 @@ class Explanation:
         lines += [f"  {check}" for check in self.chosen.checks]
         for tower, counts in self.placement.items():
             lines.append(f"  {tower} tower: " + ", ".join(f"{n} nodes on {device}" for device, n in counts.items()))
-        lines += [f"also: {other}" for other in self.candidates if other != self.chosen]
+        others = [other for other in self.candidates if other != self.chosen]
+        lines += [f"also: {other}" for other in others if not other.absent]
+        if missing := sorted({other.runtime for other in others if other.absent}):
+            # No news, and no fault: one line for all of them.
+            lines.append(f"not installed here: {', '.join(missing)} (edgekit doctor says how)")
         return "\n".join([*lines, *([f"note: {self.note}"] if self.note else [])])

@@ -192,6 +192,8 @@ def test_an_absent_engine_is_told(tiny_bundle: Path, monkeypatch: pytest.MonkeyP
     with edgekit.load(tiny_bundle) as clip:
         gone = next(c for c in clip.explain().candidates if c.runtime == "gone")
         assert (gone.ran, gone.accepted, gone.reason) == (False, False, "not here; pip install gone")
+        # A person gets one line for all that are not installed.
+        assert str(clip.explain()).splitlines()[-1] == "not installed here: gone (edgekit doctor says how)"
 
 
 def test_without_any_engine_the_message_says_what_to_install(
