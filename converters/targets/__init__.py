@@ -1,0 +1,1 @@
+"""Compile a bundle's towers for chips: one file per family, each proven by its simulator before it is packed."""
