@@ -82,16 +82,27 @@ def of_arguments(arguments: Sequence[str | Path], scratch: Path) -> tuple[tuple[
         if not text.isprintable():
             raise InputError(f"{text[:60]!a}: an argument for a board holds a character that cannot be printed")
         if isinstance(argument, Path):
-            # The name may tell the format; what a shell or a file system could take amiss is left out of it.
-            plain = "".join(c for c in argument.name if c.isascii() and (c.isalnum() or c in "._-")).lstrip(".-") or "x"
-            name = f"inputs/{len(sent)}/{plain[:64]}"
-            sent.append(_of_path(argument, name, scratch / f"{len(sent)}.tar"))
+            name = f"inputs/{len(sent)}/{plain_name(argument)}"
+            sent.append(of_path(argument, name, scratch / f"{len(sent)}.tar"))
             text = name
         words.append(text)
     return tuple(words), tuple(sent)
 
 
-def _of_path(path: Path, name: str, archive: Path) -> Payload:
+def of_path(path: Path, name: str, archive: Path) -> Payload:
+    """Describe a file, or a folder as an archive.
+
+    Args:
+        path: of it.
+        name: in the run's folder on the board.
+        archive: file here that is written where `path` is a folder; the same content gives the same bytes.
+
+    Returns:
+        Its digest and size.
+
+    Raises:
+        InputError: it is neither, holds no file or too many, or cannot be read.
+    """
     if path.is_file():
         return of_file(path, name)
     if not path.is_dir():
@@ -103,6 +114,12 @@ def _of_path(path: Path, name: str, archive: Path) -> Payload:
         for entry in found:
             tar.add(entry, str(entry.relative_to(path)), recursive=False, filter=_anonymous)
     return of_file(archive, name, folder=True)
+
+
+def plain_name(path: Path) -> str:
+    """Return a file's name, which may tell its format, without what a shell or a file system could take amiss."""
+    name = "".join(c for c in path.name if c.isascii() and (c.isalnum() or c in "._-"))
+    return name[-64:].lstrip(".-") or "x"
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from edgekit.benchmarks.running.events import Event as BenchEvent
 
 Step = Literal["connect", "inspect", "send", "environment", "run", "collect", "clean"]
-Ending = Literal["done", "failed", "lost", "rebooted", "disk-full", "refused", "cancelled"]
-"""``done``: results were brought back whole. ``failed``: the board's own run failed. ``lost``: the link stayed away for
-longer than the patience. ``rebooted``: the board started again in the middle. ``disk-full``: no space, before or
-meanwhile. ``refused``: nothing was run (host key, login, Python, wheels, another run). ``cancelled``: from here."""
+Ending = Literal["done", "failed", "lost", "unreachable", "rebooted", "disk-full", "refused", "cancelled"]
+"""``done``: results were brought back whole. ``failed``: the board's own run failed. ``unreachable``: the board was never
+reached. ``lost``: the link stayed away for longer than the patience. ``rebooted``: the board started again in the middle.
+``disk-full``: no space, before or meanwhile. ``refused``: nothing was run (host key, login, Python, wheels, another run).
+``cancelled``: from here."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Outcome:
         address: as it was written.
         ending: in one word.
         reason: why there is no result, and what to do; empty when there is.
-        results: files here, of one result each; none unless `ending` is ``done``.
+        results: files here, of one result each; after another ending than ``done``, those of a sweep that were whole.
         verdicts: of each result.
         notes: what a reader of the results should know, such as a clock that is off.
         facts: of the board; None where it was not reached.
