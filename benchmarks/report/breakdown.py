@@ -30,7 +30,7 @@ def stages(result: Result) -> Chart | None:
     rest = 1 - sum(stage.share for stage in found.values())
     outside = f" {numbers.percent(rest)} is between the parts." if rest > 0.0005 else ""
     caption = (
-        f"{largest} takes {numbers.percent(found[largest].share)} of a query,"
+        f"Most of it is {largest}: {numbers.percent(found[largest].share)} of a query,"
         f" {numbers.number(found[largest].p50)} ms in the median.{outside}"
     )
     heads = ("part", "share", "p50, ms", "p90, ms", "p99, ms")

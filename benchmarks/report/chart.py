@@ -18,7 +18,7 @@ COLOURS = tuple(f"var(--series-{number})" for number in range(1, 8))
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 TEXT, MUTED, LINE, BAD = "var(--text)", "var(--muted)", "var(--line)", "var(--bad)"
-_LEGEND = 34  # characters of a name that fit beside another one on a phone
+_LEGEND = 40  # characters of a name that fit beside another one on a phone
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def layout(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
         "hoverlabel": {"bgcolor": "var(--surface)", "bordercolor": LINE, "font": {"color": TEXT}, "namelength": -1},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
         "showlegend": False,
-        "xaxis": axis(x),
+        "xaxis": axis({"tickangle": 0, "nticks": 7, **x}),
         "yaxis": axis(y),
     }
 

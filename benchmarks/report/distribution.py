@@ -85,10 +85,11 @@ def course(result: Result) -> Chart | None:
     ]
     drawn = layout({"title": titled(unit), "rangemode": "tozero"}, {"title": titled("ms"), "rangemode": "tozero"})
     drawn["showlegend"] = True
+    least, most = (numbers.number(end(minute.p50 for minute in minutes)) for end in (min, max))
+    moved = f"stayed at {least} ms" if least == most else f"moved between {least} and {most} ms"
     caption = (
-        f"The median moved between {numbers.number(min(m.p50 for m in minutes))} and"
-        f" {numbers.number(max(m.p50 for m in minutes))} ms over {len(minutes)} intervals; the last fifth of the run"
-        f" took {result.drift.latency:.3g} times as long as the first."
+        f"The median {moved} over {len(minutes)} intervals; the last fifth of the run took"
+        f" {result.drift.latency:.3g} times as long as the first."
     )
     rows = [_course_row(minute) for minute in minutes]
     heads = ("from, s", "to, s", "queries", "p50, ms", "p99, ms", "resident, MiB")
@@ -128,6 +129,7 @@ def _mark(name: str, value: float, height: float, logarithmic: bool) -> dict[str
         "yref": "paper",
         "yanchor": "top",
         "xanchor": "left",
+        "xshift": 2,
         "text": f"{name} {numbers.number(value)}",
         "showarrow": False,
         "font": {"size": 12, "color": TEXT},

@@ -115,20 +115,22 @@ def _lead(results: Sequence[Result], versus: Sequence[Versus]) -> str:
 
 def _summary(results: Sequence[Result], labels: Sequence[str], versus: Sequence[Versus]) -> str:
     items = [
-        _item(result.verdict, label, sentences.sentence(result), f"run-{index}")
+        _item(result.verdict, label, sentences.findings(result), f"run-{index}", result.reasons)
         for index, (label, result) in enumerate(zip(labels, results, strict=True), 1)
     ]
     items += [
-        _item(found.verdict, "side by side", versus_sentence(found), f"versus-{i}") for i, found in enumerate(versus)
+        _item(found.verdict, "side by side", versus_sentence(found), f"versus-{i}", ())
+        for i, found in enumerate(versus)
     ]
     return f'<ul class="runs">{"".join(items)}</ul>'
 
 
-def _item(verdict: str, label: str, sentence: str, key: str) -> str:
+def _item(verdict: str, label: str, sentence: str, key: str, reasons: Sequence[str]) -> str:
     css = "fine" if verdict == "VALID" else "bad"
+    why = element("p", f"Why INVALID: {'; '.join(reasons)}", "why") if reasons else ""
     return (
         f'<li class="{css}">{badge(verdict)} <a href="#{key}"><strong>{escape(label)}</strong></a>'
-        f"{element('p', sentence)}</li>"
+        f"{element('p', sentence)}{why}</li>"
     )
 
 

@@ -37,9 +37,10 @@ def roofline(results: Sequence[Result]) -> Chart | None:
     roofs = list(dict.fromkeys((roof.kind, roof.peak_gflops, roof.bandwidth_gbs) for _, roof in found))
     data = [_roof(*roof, low, high, i) for i, roof in enumerate(roofs)]
     data += [_achieved(label, roof, i) for i, (label, roof) in enumerate(found)]
+    heights = [y for trace in data for y in trace["y"]]
     drawn = layout(
-        {"title": titled("operations a byte"), "type": "log", "range": [math.log10(low), math.log10(high)]},
-        {"title": titled("10⁹ operations a second"), "type": "log"},
+        {"title": titled("operations a byte"), **_logarithmic(low, high)},
+        {"title": titled("10⁹ operations a second"), **_logarithmic(0.6 * min(heights), 1.6 * max(heights))},
     )
     drawn["showlegend"] = True
     nearest = max(found, key=lambda entry: entry[1].share)
@@ -135,6 +136,19 @@ def _achieved(label: str, roof: Roofline, number: int) -> dict[str, Any]:
             "size": 12,
         },
         "hovertemplate": f"%{{y:.4g}}·10⁹ a second, {numbers.percent(roof.share)}<extra>{legend(label)}</extra>",
+    }
+
+
+def _logarithmic(low: float, high: float) -> dict[str, Any]:
+    """Return an axis whose marks are written out: plotly.js would write single digits between the powers of ten."""
+    steps = (1, 2, 5) if high / low < 200 else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    marks = [step * 10.0**power for power in powers for step in steps]
+    return {
+        "type": "log",
+        "range": [math.log10(low), math.log10(high)],
+        "tickvals": marks,
+        "ticktext": [f"{mark:g}" for mark in marks],
     }
 
 

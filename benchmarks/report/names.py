@@ -78,8 +78,11 @@ def labels(results: Sequence[Result]) -> list[str]:
         results: of one report.
 
     Returns:
-        As many short names, all different: the variant, then whatever is not the same in all of them.
+        As many short names, all different: the variant, then whatever is not the same in all of them; of a single run,
+        the bundle and the variant.
     """
+    if len(results) == 1:
+        return [f"{results[0].subject.bundle} {results[0].subject.variant}"]
     columns = [_parts(result, results) for result in results]
     told = [i for i in range(len(columns[0])) if i == 0 or len({parts[i] for parts in columns}) > 1] if columns else []
     names = [" · ".join(parts[i] for i in told if parts[i]) for parts in columns]
@@ -91,9 +94,21 @@ def labels(results: Sequence[Result]) -> list[str]:
     return names
 
 
+def _unusual(plan: Plan) -> str:
+    """Return the settings without a scenario that they tell already."""
+    found = settings(plan)
+    if plan.scenario == "single-stream" or (plan.scenario == "multi-stream" and plan.streams > 1):
+        found = found.removeprefix(plan.scenario).removeprefix(", ")
+    return found
+
+
 def _parts(result: Result, results: Sequence[Result]) -> tuple[str, ...]:
     subject, plan = result.subject, result.plan
     here, mode = device(result.context.device), result.context.device.power_mode
+    devices = {(r.context.device.hostname, device(r.context.device)) for r in results}
+    hosts = {host for host, _ in devices}
+    # A host's name is the shorter one, and what its owner calls it, where it stands for one device alone.
+    short = result.context.device.hostname if len(hosts) == len(devices) and "" not in hosts else here
     # The mode of one board does not tell it from another board.
     if all(device(r.context.device) != here or r.context.device.power_mode == mode for r in results):
         mode = ""
@@ -102,9 +117,9 @@ def _parts(result: Result, results: Sequence[Result]) -> tuple[str, ...]:
         subject.bundle,
         f"version {subject.version}",
         f"{subject.runtime} ({subject.device})",
-        here,
+        short,
         mode,
         plan.pipeline,
-        settings(plan),
+        _unusual(plan),
         "sustained" if plan.sustained else "",
     )

@@ -32,7 +32,7 @@ def latency(results: Sequence[Result]) -> Chart | None:
         _points("p50", ticks, [r.latency.p50 for r in results], COLOURS[0], "circle"),
         _points("p99", ticks, [r.latency.p99 for r in results], COLOURS[1], "diamond"),
     ]
-    drawn = _lying(len(results), {"title": titled("ms"), "rangemode": "tozero"})
+    drawn = _lying(ticks, {"title": titled("ms"), "rangemode": "tozero"})
     drawn["showlegend"] = True
     order = sorted(range(len(results)), key=lambda i: results[i].p50)
     best, worst = order[0], order[-1]
@@ -66,11 +66,12 @@ def energy(results: Sequence[Result]) -> Chart | None:
     ends = [
         ((r.energy.per_inference_low or j) * 1000, (r.energy.per_inference_high or j) * 1000) for _, r, j in measured
     ]
+    ticks = _ticks([r for _, r, _ in measured], [label for label, _, _ in measured])
     trace = {
         "type": "bar",
         "orientation": "h",
         "x": values,
-        "y": _ticks([r for _, r, _ in measured], [label for label, _, _ in measured]),
+        "y": ticks,
         "marker": {"color": COLOURS[2]},
         "error_x": {
             "type": "data",
@@ -82,7 +83,7 @@ def energy(results: Sequence[Result]) -> Chart | None:
         },
         "hovertemplate": "%{y}: %{x:.4g} mJ<extra></extra>",
     }
-    drawn = _lying(len(measured), {"title": titled("mJ a sample, idle power included"), "rangemode": "tozero"})
+    drawn = _lying(ticks, {"title": titled("mJ a sample, idle power included"), "rangemode": "tozero"})
     label, run, least = min(measured, key=lambda entry: entry[2])
     scopes = sorted({names.scope(r.energy.scope) for _, r, _ in measured})
     caption = (
@@ -131,13 +132,17 @@ def stages(results: Sequence[Result]) -> Chart | None:
         }
         for i, part in enumerate(parts)
     ]
-    drawn = _lying(len(pairs), {"title": titled("ms, medians of the parts")})
+    drawn = _lying(ticks, {"title": titled("ms, medians of the parts")})
     drawn |= {"barmode": "stack", "showlegend": True}
+    drawn["legend"]["traceorder"] = "normal"
     shares = [(r.stages["inference"].share, label) for label, r in pairs if "inference" in r.stages]
     caption = "Medians of each part of a query, one after another."
     if shares:
         (least, where), (most, there) = min(shares), max(shares)
-        caption += f" Inference is {least * 100:.0f} % of a query ({where}) to {most * 100:.0f} % ({there})."
+        if f"{least:.2f}" == f"{most:.2f}":
+            caption += f" Inference is {least * 100:.0f} % of a query in every run."
+        else:
+            caption += f" Inference is {least * 100:.0f} % of a query ({where}) to {most * 100:.0f} % ({there})."
     heads = ("run", *(f"{part}, ms" for part in parts))
     rows = [
         (label, *(numbers.number(r.stages[part].p50) if part in r.stages else "" for part in parts))
@@ -178,11 +183,16 @@ def _note(results: Sequence[Result]) -> str:
     return f" {count} marked ✗ {'is' if count == 1 else 'are'} INVALID." if count else ""
 
 
-def _lying(count: int, x: dict[str, Any]) -> dict[str, Any]:
-    drawn = layout(x, {"type": "category", "tickfont": {"size": 12}, "range": [count - 0.5, -0.5]})
-    drawn["bargap"] = 0.4
+def _lying(ticks: list[str], x: dict[str, Any]) -> dict[str, Any]:
+    """Return a layout of lying rows, each with its name above it: on a phone there is no room beside."""
+    rows = {"type": "category", "showticklabels": False, "range": [len(ticks) - 0.5, -0.65], "showgrid": False}
+    drawn = layout(x, rows)
+    drawn["margin"]["l"] = 8
+    drawn["bargap"] = 0.66
+    above = {"x": 0, "xref": "paper", "xanchor": "left", "yshift": 15, "showarrow": False, "font": {"size": 12}}
+    drawn["annotations"] = [{**above, "y": place, "text": text} for place, text in enumerate(ticks)]
     return drawn
 
 
 def _height(count: int) -> int:
-    return 110 + 38 * count
+    return 110 + 44 * count

@@ -34,7 +34,7 @@ def run_section(result: Result, label: str, key: str, opened: bool) -> str:
     sensed = sensors(result)
     wide = f'<div class="pictures wide">{render(sensed, f"{key}-sensors")}</div>' if sensed else ""
     body = (
-        f"<p>{escape(sentences.sentence(result))}</p>{_tiles(result)}{_verdict(result)}"
+        f"{_tiles(result)}{_verdict(result)}<h3>Pictures</h3>"
         f'<div class="pictures">{pictures}</div>{wide}{_memory_and_energy(result)}{_context(result)}{_repeat(result)}'
     )
     is_open = " open" if opened else ""
@@ -79,9 +79,9 @@ def _scope(result: Result) -> str:
 
 def _verdict(result: Result) -> str:
     if result.verdict == "INVALID":
-        said = f"<p>{badge('INVALID')} These figures must not be published:</p>{bullets(result.reasons)}"
+        said = f"<p>INVALID: these figures must not be published.</p>{bullets(result.reasons)}"
     else:
-        said = f"<p>{badge('VALID')} Every rule held.</p>"
+        said = "<p>VALID: every rule held.</p>"
     return f"<h3>Verdict</h3>{said}{facts(sentences.evidence(result))}"
 
 

@@ -47,7 +47,9 @@ def sensors(result: Result) -> Chart | None:
         top = 1 - place * (_BAND + _GAP) / (len(kinds) * (_BAND + _GAP) - _GAP)
         bottom = max(0.0, top - _BAND / (len(kinds) * (_BAND + _GAP) - _GAP))
         title = titled(plain(f"{kind}, {band[0][1].unit}"))
-        drawn[f"yaxis{key}"] = axis({"title": title, "domain": [round(bottom, 4), round(top, 4)]})
+        band_axis = axis({"title": title, "domain": [round(bottom, 4), round(top, 4)]})
+        # Of a temperature, 0 means nothing; elsewhere a picture from 0 on shows what is large and what is not.
+        drawn[f"yaxis{key}"] = band_axis if kind == "temperature" else {**band_axis, "rangemode": "tozero"}
         for index, (name, series) in enumerate(band):
             data.append(_trace(name, series, f"y{key}", scale, len(data), index))
     if any(series.times[0] < 0 for _, series in merged):

@@ -19,9 +19,14 @@ def sentence(result: Result) -> str:
     Returns:
         One sentence, plain text.
     """
+    return f"{findings(result)}; {verdict(result)}."
+
+
+def findings(result: Result) -> str:
+    """Say the same but for the verdict, without a full stop."""
     subject = result.subject
     what = f"{subject.bundle} {subject.variant} on {names.engine(subject)}, {names.device(result.context.device)}"
-    return f"{what}: {speed(result)}; {rightness(result)}; {energy(result)}; {verdict(result)}."
+    return f"{what}: {speed(result)}; {rightness(result)}; {energy(result)}"
 
 
 def speed(result: Result) -> str:
@@ -36,7 +41,7 @@ def speed(result: Result) -> str:
         crowd += f" at {numbers.number(plan.target_qps)} arrivals a second"
     value, interval = numbers.spread(found.p50.value, found.p50.low, found.p50.high).split(" ", 1)
     return (
-        f"{query} takes {value} ms {interval} {names.route(plan)}{crowd} in the median, 99 of 100 at most"
+        f"{query} takes {value} ms {interval} {names.route(plan)} in the median{crowd}, 99 of 100 at most"
         f" {numbers.number(found.p99.value)} ms, {rate}"
     )
 

@@ -47,11 +47,13 @@ nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1rem;margin:1rem 0
 .runs li.bad{border-left:4px solid var(--bad)}
 .runs li.fine{border-left:4px solid var(--good)}
 .runs p{margin:.4rem 0 0}
+.why{color:var(--bad)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(10.5rem,45%),1fr));gap:.75rem;margin:1rem 0}
 .tile{background:var(--surface);border:1px solid var(--line);border-radius:.6rem;padding:.7rem .9rem}
 .tile b{display:block;font-size:1.45rem;line-height:1.2;font-variant-numeric:tabular-nums}
 .tile span{display:block;color:var(--muted);font-size:.85rem}
-.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(27rem,100%),1fr));gap:1rem;align-items:start}
+.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(27rem,100%),1fr));gap:1rem;align-items:stretch}
+.pictures>figure:last-child:nth-child(odd){grid-column:1/-1}
 .pictures+.pictures{margin-top:1rem}
 .pictures.wide{grid-template-columns:minmax(0,1fr)}
 figure{margin:0;min-width:0}
@@ -69,7 +71,7 @@ table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:
 th,td{text-align:left;padding:.4rem .7rem .4rem 0;border-bottom:1px solid var(--line);vertical-align:top;
 overflow-wrap:normal}
 thead th{color:var(--muted);font-weight:600;white-space:nowrap}
-tbody th{font-weight:600;min-width:8rem;max-width:22rem;overflow-wrap:anywhere}
+tbody th{font-weight:600;min-width:9rem;max-width:24rem;overflow-wrap:anywhere}
 .n{text-align:right;white-space:nowrap}
 table.data{width:auto;font-size:.85rem}
 table.data tbody th{font-weight:400}

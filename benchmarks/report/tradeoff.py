@@ -38,11 +38,11 @@ def pareto(results: Sequence[Result]) -> list[Chart]:
         A picture for each device and work with at least two variants or runtimes.
     """
     charts = []
-    labels = names.labels(results)
     for place, members in _groups(results, _place).items():
         kinds = {(results[i].subject.variant, results[i].subject.runtime) for i in members}
         if len(kinds) > 1:
-            charts.append(_pareto(place, [(labels[i], results[i]) for i in members]))
+            runs = [results[i] for i in members]
+            charts.append(_pareto(place, list(zip(names.labels(runs), runs, strict=True))))
     return charts
 
 
@@ -84,6 +84,7 @@ def _pareto(place: str, members: list[tuple[str, Result]]) -> Chart:
     valid = [i for i, (_, r) in enumerate(shown) if r.verdict == "VALID"]
     points = [(shown[i][1].p50, -heights[i] if by_fidelity else heights[i]) for i in valid]
     best = [valid[i] for i in front(points)]
+    order = sorted(range(len(shown)), key=lambda i: (shown[i][1].p50, i))
     data: list[dict[str, Any]] = [
         {
             "type": "scatter",
@@ -96,8 +97,10 @@ def _pareto(place: str, members: list[tuple[str, Result]]) -> Chart:
         }
     ]
     for i, (label, result) in enumerate(shown):
-        data.append(_point(label, result, heights[i], i, i in best))
-    what = "fidelity, %" if by_fidelity else "size, MB"
+        # Above and below in turns, so that names of neighbours do not lie on each other.
+        side = "bottom center" if order.index(i) % 2 else "top center"
+        data.append(_point(label, result, heights[i], i, i in best) | {"textposition": side})
+    what = "first answer as the float model's, %" if by_fidelity else "size, MB"
     drawn = layout({"title": titled("p50, ms")}, {"title": titled(what)})
     least, most = min(r.p50 for _, r in shown), max(r.p50 for _, r in shown)
     pad = max((most - least) * 0.18, most * 0.04)
@@ -132,7 +135,6 @@ def _point(label: str, result: Result, height: float, number: int, best: bool) -
         "x": [result.p50],
         "y": [height],
         "text": [legend(label)],
-        "textposition": "top center",
         "textfont": {"size": 12, "color": TEXT},
         "cliponaxis": False,
         "marker": {
