@@ -46,7 +46,7 @@ def cold_starts(material: Material) -> dict[str, dict[str, object]]:
     Returns:
         Per contender, median seconds, median peak MiB, and both as ratios over the bare session.
     """
-    photo = str(material.photos["640x480"])
+    photo = str(min(material.photos["640x480"].glob("*.jpg")))
     programs = {
         "bare onnxruntime": _BARE.format(visual=str(material.folder / "visual.onnx")),
         "edgekit": _EDGEKIT.format(bundle=str(material.bundle), photo=photo),

@@ -1,10 +1,12 @@
-"""What the comparison runs on: one set of weights in each contender's own format, and two photos."""
+"""What the comparison runs on: one set of weights in each contender's own format, and photos of two sizes."""
 
 from __future__ import annotations
 
 import io
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.atomic import write_bytes
 from edgekit.converters.convert import ConvertOptions, convert
 
 if TYPE_CHECKING:
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 
 MODEL = "ViT-B-32"
 SIZES = {"640x480": (640, 480), "12 MP": (4000, 3000)}
-_SOURCE_PHOTO = "temple.jpg"
+_SOURCE_PHOTOS = ("temple.jpg", "cat.jpg", "rocket.jpg", "flower.jpg")
+# The promise that the packaged starter is quantized under, too; what is delivered has kept it on held-out photos.
+PROMISE = ("--data", "stamps", "--towers", "image", "--min-agreement", "0.9", "--budget", "15")
 # Grain of a phone camera, so that the enlarged photo costs as much to decode as a real one of its size.
 _GRAIN, _QUALITY = 6.0, 92
 
@@ -32,7 +37,7 @@ class Material:
         bundle: for edgekit.
         folder: ``visual.onnx``, ``textual.onnx``, ``config.json`` and the vocabulary, for modern-onnx-clip.
         weights: a state dictionary, for open_clip.
-        photos: per size, a JPEG.
+        photos: per size, a folder of JPEGs.
     """
 
     bundle: Path
@@ -51,10 +56,13 @@ def prepare(cache: Path) -> Material:
         bundle=cache / f"{MODEL}.edge",
         folder=cache / "modern-onnx-clip",
         weights=cache / f"{MODEL}.pt",
-        photos={name: cache / f"{name.replace(' ', '')}.jpg" for name in SIZES},
+        photos={name: cache / name.replace(" ", "") for name in SIZES},
     )
-    for name, path in made.photos.items():
-        path.write_bytes(jpeg(SIZES[name]))
+    for size, folder in made.photos.items():
+        folder.mkdir(exist_ok=True)
+        for source in _SOURCE_PHOTOS:
+            if not (folder / source).exists():
+                write_bytes(folder / source, jpeg(SIZES[size], source))
     if not made.weights.exists():
         _save_weights(made.weights)
     if not made.bundle.exists():
@@ -64,11 +72,30 @@ def prepare(cache: Path) -> Material:
     return made
 
 
-def jpeg(size: tuple[int, int]) -> bytes:
-    """Return a photo of `size` (width, height) as JPEG, with the grain of a camera."""
+def quantized(material: Material) -> Path:
+    """Quantize the bundle under `PROMISE`, or return what an earlier run made; it needs the set ``stamps``.
+
+    Args:
+        material: its `bundle` is quantized.
+
+    Returns:
+        A bundle whose one variant is the fastest that kept the promise on held-out photos.
+
+    Raises:
+        subprocess.CalledProcessError: the search failed, or nothing kept the promise.
+    """
+    out = material.bundle.with_name(f"{MODEL}-int8.edge")
+    if not out.exists():
+        command = [sys.executable, "-m", "edgekit.cli.main", "quantize", str(material.bundle), "-o", str(out), *PROMISE]
+        subprocess.run(command, check=True, stdout=sys.stderr)
+    return out
+
+
+def jpeg(size: tuple[int, int], source: str = _SOURCE_PHOTOS[0]) -> bytes:
+    """Return a sample photo at `size` (width, height) as JPEG, with the grain of a camera."""
     from PIL import Image
 
-    with Image.open(str(files("edgekit.samples") / "photos" / _SOURCE_PHOTO)) as photo:
+    with Image.open(str(files("edgekit.samples") / "photos" / source)) as photo:
         pixels = np.asarray(photo.convert("RGB").resize(size, Image.Resampling.BICUBIC), np.float32)
     grain = np.random.default_rng(0).normal(0, _GRAIN, (*pixels.shape[:2], 1))
     stream = io.BytesIO()
@@ -76,11 +103,11 @@ def jpeg(size: tuple[int, int]) -> bytes:
     return stream.getvalue()
 
 
-def open_clip_model(weights: Path) -> torch.nn.Module:
+def open_clip_model(weights: Path, architecture: str = MODEL) -> torch.nn.Module:
     """Return open_clip's own model with the stored weights, in evaluation mode."""
     import torch
 
-    model = _create_model()
+    model = _create_model(architecture)
     model.load_state_dict(torch.load(weights, weights_only=True))
     return model.eval()
 
@@ -92,13 +119,13 @@ def _save_weights(path: Path) -> None:
     torch.save(_create_model().state_dict(), path)
 
 
-def _create_model() -> torch.nn.Module:
+def _create_model(architecture: str = MODEL) -> torch.nn.Module:
     from edgekit.converters import torch_compat
 
     torch_compat.prepare()
     import open_clip
 
-    model: torch.nn.Module = open_clip.create_model(MODEL)
+    model: torch.nn.Module = open_clip.create_model(architecture)
     return model
 
 

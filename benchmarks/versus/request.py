@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from edgekit.benchmarks.results.records import Pipeline
 from edgekit.benchmarks.versus.records import Kind
+from edgekit.errors import InputError
 
 if TYPE_CHECKING:
-    from edgekit.benchmarks.results.records import Pipeline
+    from collections.abc import Iterator
+
     from edgekit.benchmarks.versus.records import Contender
 
 PEERS: tuple[Kind, ...] = ("modern-onnx-clip", "open-clip", "onnxruntime")
@@ -37,3 +41,42 @@ class VersusRequest:
     goal: float = GOAL
     command: str = ""
     root: str = "/"
+
+
+def check(request: VersusRequest) -> None:
+    """Refuse what cannot be run.
+
+    Args:
+        request: as the caller made it.
+
+    Raises:
+        InputError: a value is out of its range, or two do not go together.
+    """
+    for problem in _problems(request):
+        raise InputError(problem)
+
+
+def _problems(request: VersusRequest) -> Iterator[str]:
+    names = [contender.name for contender in request.contenders]
+    if len(names) < 2:
+        yield "side by side needs two; give --vs B.edge, --vs-runtime NAME or --vs-peer NAME"
+    if len(set(names)) < len(names):
+        yield f"side by side: two contenders are called {next(n for n in names if names.count(n) > 1)!r}; rename one"
+    if names and request.contenders[0].kind != "edgekit":
+        yield f"side by side: {names[0]} is no bundle of edgekit, which the others are compared with; put one first"
+    if request.pipeline not in get_args(Pipeline):
+        yield f"--pipeline {request.pipeline}: give one of {', '.join(get_args(Pipeline))}"
+    for contender in request.contenders:
+        yield from _contender_problems(contender, request.pipeline)
+    for name, amount in (("seconds", request.seconds), ("goal", request.goal)):
+        if not (math.isfinite(amount) and amount > 0):
+            yield f"{name} {amount:g}: give a number above 0"
+
+
+def _contender_problems(contender: Contender, pipeline: Pipeline) -> Iterator[str]:
+    if contender.kind not in get_args(Kind):
+        yield f"{contender.name}: there is no contender {contender.kind!r}; there are {', '.join(get_args(Kind))}"
+    if contender.kind != "edgekit" and pipeline != "photo":
+        yield f"{contender.name}: peers turn photos into embeddings; give --pipeline photo"
+    if contender.threads is not None and contender.threads < 0:
+        yield f"{contender.name}: threads is {contender.threads}; give 0 (the engine's choice) or more"
