@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.benchmarks.meters import csv_columns
+from edgekit.benchmarks.meters import clock, csv_columns
 from edgekit.benchmarks.meters.protocol import Channel, Presence
 from edgekit.errors import InputError
 
@@ -167,11 +167,9 @@ class CsvLog:
         after = [t for t in log.times if t > end]
         first, last = before[-1] if before else begin, after[0] if after else end
         kept = [(t, w) for t, w in zip(log.times, log.watts, strict=True) if first <= t <= last]
-        # The two clocks of this machine, read at once.
-        ahead = time.time_ns() - time.perf_counter_ns()
         return {
             self.channels()[0].name: (
-                tuple(round(t * 1e9) - ahead for t, _ in kept),
+                tuple(clock.perf_ns(t) for t, _ in kept),
                 tuple(w for _, w in kept),
             )
         }

@@ -102,9 +102,7 @@ class ProcessSampler:
 
     def _found(self, name: str) -> Any:
         if not self._answer:
-            raise ExecutionError(
-                "the sampling process tells what it read at its end: leave the with block first"
-            )
+            raise ExecutionError("the sampling process tells what it read at its end: leave the with block first")
         return self._answer[name]
 
     def _last_words(self) -> str:

@@ -13,7 +13,8 @@ class Series:
     Attributes:
         name: such as ``power VDD_IN`` or ``temperature cpu-thermal``.
         kind: what it is.
-        unit: ``W``, ``J`` (a counter since the run began), ``°C``, ``MHz``, ``%``, ``rpm``, ``MiB``.
+        unit: ``W``, ``J`` (a counter since the first sample), ``°C``, ``MHz``, ``%``, ``rpm``, ``MiB``; of kind
+            ``throttle`` either ``flag`` (1 while slowed down) or ``count`` (of such events).
         meter: that gave it.
         times: seconds since the measured part began; a sample before it has a negative one.
         values: as many.

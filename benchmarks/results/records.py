@@ -343,6 +343,8 @@ class Result:
         reasons: why not; empty for ``VALID``.
         command: that repeats the run.
         profiles: of each tower that the run used, where asked for; else none.
+        began: seconds since 1970, by the device's clock, at which the measured part began; logs of external meters are
+            joined by it. 0 where it is not known.
     """
 
     schema_version: int
@@ -371,3 +373,4 @@ class Result:
     reasons: tuple[str, ...]
     command: str
     profiles: tuple[Profile, ...] = ()
+    began: float = 0.0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgekit import __version__
 from edgekit.benchmarks.device import judge as device_judge
 from edgekit.benchmarks.meters import energy as energies
+from edgekit.benchmarks.meters.clock import wall_seconds
 from edgekit.benchmarks.results.context_records import Context
 from edgekit.benchmarks.results.records import SCHEMA_VERSION, Accuracy, Harness, Memory, Result
 from edgekit.benchmarks.running import verdict
@@ -133,6 +134,7 @@ def assemble(pieces: Pieces) -> Result:
         verdict=judged,
         reasons=reasons,
         command=command(pieces.request),
+        began=wall_seconds(trace.begin),
     )
 
 
