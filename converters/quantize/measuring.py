@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.converters.quantize import figures, pareto, sensitivity, work
+from edgekit import pareto
+from edgekit.converters.quantize import figures, sensitivity, work
 from edgekit.converters.quantize.candidates import float_rows
 from edgekit.converters.quantize.data import CALIBRATION, PROBE
 from edgekit.converters.quantize.records import TowerDecision

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.converters.quantize import candidates, pareto
+from edgekit import pareto
+from edgekit.converters.quantize import candidates
 from edgekit.golden import TOWERS
 
 if TYPE_CHECKING:
