@@ -52,6 +52,7 @@ class Asked:
         publish: ``--publish``.
         soak: ``--soak``, minutes; None where it was not given.
         seconds: ``--seconds``; None likewise.
+        queries: ``--queries``; 0 where it was not given.
         sustained: ``--sustained``.
         batch: ``--batch``.
         threads: ``--threads``; empty where it was not given.
@@ -90,6 +91,7 @@ class Asked:
     publish: bool
     soak: float | None
     seconds: float | None
+    queries: int
     sustained: bool
     batch: tuple[int, ...]
     threads: tuple[int, ...]
@@ -174,6 +176,9 @@ _LENGTH = (
         "--soak", type=float, metavar="MINUTES", help="So many minutes; throttling is then measured, not a fault."
     ),
     click.option("--seconds", type=float, metavar="S", help="So many seconds; fewer than 60 are never VALID."),
+    click.option(
+        "--queries", type=click.IntRange(0), default=0, metavar="N", help="At least so many.  [default: as VALID needs]"
+    ),
     click.option("--sustained", is_flag=True, help="Take throttling for part of what is measured."),
 )
 _ENGINE = (

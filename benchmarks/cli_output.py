@@ -127,8 +127,12 @@ def live() -> Iterator[Callable[[Event], None]]:
     Yields:
         What to call with each event.
     """
+    from edgekit.benchmarks.remote import telling
     from edgekit.benchmarks.report.live import Live
 
+    if os.environ.get(telling.VARIABLE):
+        yield telling.teller(sys.stderr)
+        return
     with Live(sys.stderr) as view:
         yield view.on_event
 

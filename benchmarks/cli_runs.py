@@ -90,6 +90,7 @@ def requests(asked: Asked) -> tuple[RunRequest, ...]:
         target_qps=asked.target_qps,
         latency_bound=asked.latency_bound,
         seconds=seconds_of(asked),
+        queries=asked.queries,
         sustained=asked.sustained or asked.soak is not None,
         data=None if asked.data is None else str(asked.data),
         labels=labels,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.cli_options import Asked
+from edgekit.benchmarks.running.request import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ _VALUES = {
     "generator": "--generator",
     "soak": "--soak",
     "seconds": "--seconds",
+    "queries": "--queries",
     "target_qps": "--target-qps",
     "latency_bound": "--latency-bound",
     "data": "--data",
@@ -78,7 +80,7 @@ def _words(asked: Asked) -> Iterator[str | Path]:
         value = getattr(asked, name)
         if value not in (None, 0.0, DEFAULTS.get(name)):
             yield option
-            yield value if isinstance(value, Path) else f"{value:g}" if isinstance(value, float) else str(value)
+            yield value if isinstance(value, Path) else shown(value)
     for name, option in _SWEEPS.items():
         numbers = getattr(asked, name)
         if numbers != DEFAULTS.get(name, ()):
@@ -93,6 +95,7 @@ DEFAULTS: dict[str, object] = {
     "scenario": "single-stream",
     "generator": "edgekit",
     "device": "auto",
+    "queries": 0,
     "batch": (1,),
     "streams": (1,),
 }

@@ -149,7 +149,7 @@ def _words(request: RunRequest) -> Iterator[str]:
             yield from (f"--{name}", str(getattr(request, name)))
     for name in ("generator", "device", "batch", "streams", "target_qps", "latency_bound", "queries", "data"):
         if getattr(request, name) != getattr(plain, name):
-            yield from (f"--{name.replace('_', '-')}", _shown(getattr(request, name)))
+            yield from (f"--{name.replace('_', '-')}", shown(getattr(request, name)))
     if request.threads is not None:
         yield from ("--threads", str(request.threads))
     for option, value in request.options:
@@ -157,15 +157,18 @@ def _words(request: RunRequest) -> Iterator[str]:
     for meter in request.meters:
         yield from ("--meter", meter)
     yield from {QUICK: ("--quick",), PUBLISH: ("--publish",)}.get(
-        request.seconds, ("--seconds", _shown(request.seconds))
+        request.seconds, ("--seconds", shown(request.seconds))
     )
     for name in ("sustained", "roofline", "profile"):
         if getattr(request, name):
             yield f"--{name}"
 
 
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def shown(value: object) -> str:
+    """Return a value as it is typed; a number reads back as the same number."""
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
 
 
 def _problems(request: RunRequest) -> Iterator[str]:
