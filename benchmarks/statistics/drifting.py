@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from edgekit.benchmarks.scenarios.protocol import Trace
 
 SLOWER = 1.05
-"""The run slowed down when the whole interval of last over first fifth lies above this."""
+"""The run slowed down when the whole interval of last over first fifth lies above this; fifths of fewer than five
+queries tell nothing."""
 
 GROWTH = 8.0
 """MiB by which memory must have grown in what was looked at, beyond doubt, to be called a leak."""
 
+_LEAST_FIFTH = 5
 _SHORTEST = 60.0
 _LEAST_SAMPLES = 20
 _POINTS = 200
@@ -59,7 +61,7 @@ def drift(trace: Trace, rss: Series | None) -> Drift:
     fifth = max(1, count // 5)
     value, low, high = ratio_of_medians(np.maximum(times[-fifth:], 1), np.maximum(times[:fifth], 1))
     memory, leak = _memory(trace, rss)
-    return Drift(value, memory, low > SLOWER, leak, low, high)
+    return Drift(value, memory, low > SLOWER and fifth >= _LEAST_FIFTH, leak, low, high)
 
 
 def _memory(trace: Trace, rss: Series | None) -> tuple[float | None, bool]:

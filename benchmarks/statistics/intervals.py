@@ -41,10 +41,10 @@ def minutes(trace: Trace, rss: Series | None) -> tuple[Minute, ...]:
     count = max(1, round(length / step)) if step > 0 else 1
     bounds = [number * step for number in range(count)] + [length]
     order = np.argsort(trace.ended, kind="stable")
-    ended = trace.ended[order] / 1e9
     latency = (trace.ended - trace.issued)[order] / 1e6
-    # The last query ends at the very end, which rounding must not cut off.
-    places = [*np.searchsorted(ended, bounds[:-1], side="left").tolist(), len(ended)]
+    # A query that ended on a bound belongs to the interval before it, as the last query to the last interval.
+    inner = np.searchsorted(trace.ended[order], np.round(np.multiply(bounds[1:-1], 1e9)), side="right")
+    places = [0, *inner.tolist(), len(order)]
     found = []
     for number in range(count):
         start, stop = bounds[number], bounds[number + 1]

@@ -87,6 +87,6 @@ def ratio_of_medians(
 
 
 def _drawn_medians(values: npt.NDArray[np.float64], random: np.random.Generator) -> npt.NDArray[np.float64]:
-    blocks = min(30, max(1, len(values) // 3))
+    blocks = min(30, len(values))
     medians = np.array([np.median(block) for block in np.array_split(values, blocks)])
     return np.asarray(np.median(medians[random.integers(0, blocks, (_DRAWS, blocks))], axis=1))
