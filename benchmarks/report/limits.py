@@ -34,8 +34,10 @@ def roofline(results: Sequence[Result]) -> Chart | None:
     ridges = [roof.peak_gflops / roof.bandwidth_gbs for _, roof in found]
     low = min(*intensities, *ridges) / 4
     high = max(*intensities, *ridges) * 4
-    roofs = list(dict.fromkeys((roof.kind, roof.peak_gflops, roof.bandwidth_gbs) for _, roof in found))
-    data = [_roof(*roof, low, high, i) for i, roof in enumerate(roofs)]
+    roofs = {(r.roofline.kind, r.roofline.peak_gflops, r.roofline.bandwidth_gbs): r for r in results if r.roofline}
+    several = len({names.device(r.context.device) for r in roofs.values()}) > 1
+    where = [f", {names.device(r.context.device)}" if several else "" for r in roofs.values()]
+    data = [_roof(*roof, low, high, i, where[i]) for i, roof in enumerate(roofs)]
     data += [_achieved(label, roof, i) for i, (label, roof) in enumerate(found)]
     heights = [y for trace in data for y in trace["y"]]
     drawn = layout(
@@ -46,7 +48,7 @@ def roofline(results: Sequence[Result]) -> Chart | None:
     nearest = max(found, key=lambda entry: entry[1].share)
     caption = (
         f"Nearest to its limit: {nearest[0]}, {numbers.percent(nearest[1].share)} of what"
-        f" {_side(nearest[1])} allows here. " + "; ".join(_limit(*roof) for roof in roofs) + "."
+        f" {_side(nearest[1])} allows here. " + "; ".join(map(_limit, roofs, where)) + "."
     )
     rows = [_roofline_row(label, roof) for label, roof in found]
     heads = (
@@ -59,7 +61,7 @@ def roofline(results: Sequence[Result]) -> Chart | None:
         "of the limit",
         "bound by",
     )
-    return Chart("How far from the device's limits", caption, data, drawn, 380, heads, rows)
+    return Chart("How far from the device's limits", caption, data, drawn, 320 + 18 * len(data), heads, rows)
 
 
 def profile(found: Profile) -> Chart | None:
@@ -110,12 +112,12 @@ def profile(found: Profile) -> Chart | None:
     return Chart(title, caption, [trace], drawn, 70 + 36 * len(found.parts), heads, rows)
 
 
-def _roof(kind: str, peak: float, bandwidth: float, low: float, high: float, number: int) -> dict[str, Any]:
+def _roof(kind: str, peak: float, bandwidth: float, low: float, high: float, number: int, where: str) -> dict[str, Any]:
     ridge = peak / bandwidth
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": plain(f"limit, {kind}"),
+        "name": legend(f"limit, {kind}{where}"),
         "x": [low, ridge, high],
         "y": [low * bandwidth, peak, peak],
         "line": {"color": MUTED, "width": 2, "dash": DASHES[number % len(DASHES)]},
@@ -156,8 +158,9 @@ def _side(roof: Roofline) -> str:
     return "arithmetic" if roof.bound == "compute" else "memory"
 
 
-def _limit(kind: str, peak: float, bandwidth: float) -> str:
-    return f"{kind}: {numbers.number(peak)}·10⁹ operations and {numbers.number(bandwidth)} GB a second, measured"
+def _limit(roof: tuple[str, float, float], where: str) -> str:
+    kind, peak, bandwidth = roof
+    return f"{kind}{where}: {numbers.number(peak)}·10⁹ operations and {numbers.number(bandwidth)} GB a second, measured"
 
 
 def _roofline_row(label: str, roof: Roofline) -> tuple[str, ...]:

@@ -189,7 +189,7 @@ def _lying(ticks: list[str], x: dict[str, Any]) -> dict[str, Any]:
     drawn = layout(x, rows)
     drawn["margin"]["l"] = 8
     drawn["bargap"] = 0.66
-    above = {"x": 0, "xref": "paper", "xanchor": "left", "yshift": 15, "showarrow": False, "font": {"size": 12}}
+    above = {"x": 0, "xref": "paper", "xanchor": "left", "yshift": 17, "showarrow": False, "font": {"size": 12}}
     drawn["annotations"] = [{**above, "y": place, "text": text} for place, text in enumerate(ticks)]
     return drawn
 

@@ -67,8 +67,8 @@ def curve(results: Sequence[Result]) -> Chart | None:
         rows += [_curve_row(name, run) for run in runs]
         top = runs[-1]
         best.append(
-            f"{name}: at most {numbers.number(top.throughput.value)} samples a second with {_setting(top)}, where the"
-            f" median is {numbers.number(top.p50)} ms and p99 {numbers.number(top.p99)} ms"
+            f"{name}: at most {numbers.number(top.throughput.value)} samples a second with {_varied(runs)[-1]}, where"
+            f" the median is {numbers.number(top.p50)} ms and p99 {numbers.number(top.p99)} ms"
         )
     drawn = layout({"title": titled("samples a second")}, {"title": titled("ms"), "rangemode": "tozero"})
     drawn["showlegend"] = True
@@ -148,17 +148,21 @@ def _point(label: str, result: Result, height: float, number: int, best: bool) -
 
 
 def _curve(name: str, runs: Sequence[Result], number: int) -> list[dict[str, Any]]:
-    traces = []
+    traces: list[dict[str, Any]] = []
+    told = [plain(text) for text in _varied(runs)]
     for offset, (percentile, dash) in enumerate((("p50", "solid"), ("p99", "dash"))):
         colour = COLOURS[(2 * number + offset) % len(COLOURS)]
         traces.append(
             {
                 "type": "scatter",
-                "mode": "lines+markers",
+                "mode": "lines+markers" if offset else "lines+markers+text",
+                "textposition": "bottom center",
+                "textfont": {"size": 11, "color": MUTED},
+                "cliponaxis": False,
                 "name": f"{legend(name)} {percentile}".strip(),
                 "x": [run.throughput.value for run in runs],
                 "y": [getattr(run, percentile) for run in runs],
-                "text": [plain(_setting(run)) for run in runs],
+                "text": told,
                 "line": {"color": colour, "dash": dash, "width": 2},
                 "marker": {"color": colour, "size": 9, "symbol": SYMBOLS[number % len(SYMBOLS)]},
                 "hovertemplate": f"%{{text}}: %{{x:.4g}} a second, {percentile} %{{y:.4g}} ms<extra></extra>",
@@ -192,10 +196,21 @@ def _series(result: Result) -> str:
 
 
 def _setting(result: Result) -> str:
+    return ", ".join(_settings(result))
+
+
+def _settings(result: Result) -> tuple[str, str, str, str]:
     plan = result.plan
-    threads = f"{plan.threads} threads" if plan.threads else "the engine's threads"
-    rate = f", {plan.target_qps:.4g} queries/s" if plan.target_qps else ""
-    return f"batch {plan.batch}, {threads}, {plan.streams} stream{'s' if plan.streams != 1 else ''}{rate}"
+    threads = f"{plan.threads} thread{'s' if plan.threads > 1 else ''}" if plan.threads else "the engine's threads"
+    rate = f"{plan.target_qps:.4g} queries/s" if plan.target_qps else "queries as they end"
+    return f"batch {plan.batch}", threads, f"{plan.streams} stream{'s' if plan.streams > 1 else ''}", rate
+
+
+def _varied(runs: Sequence[Result]) -> list[str]:
+    """Name each run's settings, but for those that all runs share."""
+    columns = [_settings(run) for run in runs]
+    told = [i for i, values in enumerate(zip(*columns, strict=True)) if len(set(values)) > 1]
+    return [", ".join(parts[i] for i in told) for parts in columns]
 
 
 def _height(result: Result, by_fidelity: bool) -> float:
