@@ -189,7 +189,8 @@ class Row:
         joules: for one inference; None where it was not measured.
         verdict: of the run; empty where it did not run.
         reasons: of the verdict, or why it did not run.
-        front: whether no other row that ran is at least as good in fidelity, p50 and size, and better in one.
+        front: whether it is VALID, and no other VALID row is at least as good in fidelity, p50 and size, and better in
+            one. A variant that is not quantized counts as the float model itself.
         result: id of the run's result; empty where it did not run.
     """
 
