@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 Step = Literal["connect", "inspect", "send", "environment", "run", "collect", "clean"]
 Ending = Literal["done", "failed", "lost", "unreachable", "rebooted", "disk-full", "refused", "cancelled"]
-"""``done``: results were brought back whole. ``failed``: the board's own run failed. ``unreachable``: the board was never
-reached. ``lost``: the link stayed away for longer than the patience. ``rebooted``: the board started again in the middle.
-``disk-full``: no space, before or meanwhile. ``refused``: nothing was run (host key, login, Python, wheels, another run).
-``cancelled``: from here."""
+"""How a visit ended.
+
+``done``: results were brought back whole. ``failed``: the board's own run failed. ``unreachable``: the board was never
+reached. ``lost``: the link stayed away for longer than the patience. ``rebooted``: the board started again meanwhile.
+``disk-full``: no space, before or meanwhile. ``refused``: nothing was run (host key, login, Python, wheels, or another
+run). ``cancelled``: from here.
+"""
 
 
 @dataclass(frozen=True)

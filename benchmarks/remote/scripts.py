@@ -188,7 +188,7 @@ if [ -e "$1/lock/owner" ]; then
 fi
 if [ "$3" = keep ]; then rm -rf "$1/lock" "$1"/objects/*.part "$1/runs/$2/tmp"; exit; fi
 cd / && rm -rf "$1/objects" "$1/environments" "$1/runs" "$1/cache" "$1/lock" "$1/.edgekit-remote" || exit 1
-rmdir "$1" "$HOME/.cache/edgekit" 2>/dev/null
+rmdir "$1" "$HOME/.cache/edgekit" "$HOME/.cache" 2>/dev/null
 :
 """
 """Remove everything; with ``$3`` ``keep`` only what a next run cannot use."""

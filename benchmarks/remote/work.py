@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgekit.benchmarks.remote import telling
 from edgekit.bundle import schema
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def program(work: Work, board: Board, environment: Environment, folder: str, run
     own = {
         # By this, every process of the run can be found and ended.
         "EDGEKIT_REMOTE_RUN": run,
+        telling.VARIABLE: "1",
         "EDGEKIT_CACHE": f"{folder}/cache",
+        # ONNX Runtime and others keep things there.
+        "XDG_CACHE_HOME": f"{folder}/cache",
         "TMPDIR": f"{folder}/runs/{run}/tmp",  # noqa: S108 - on the board, and this user's own
         **({"PYTHONPATH": environment.path} if environment.path else {}),
     }

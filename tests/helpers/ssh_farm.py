@@ -28,6 +28,7 @@ _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 _INIT = """
 mount --bind {boot} /proc/sys/kernel/random/boot_id
+mount --bind {folder}/passwd /etc/passwd
 {home}
 {more}
 mkdir -p /run/sshd
@@ -77,6 +78,8 @@ class Host:
         for key in ("host_key", "user_key"):
             _must("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / key))
         (folder / "sshd_config").write_text(_CONFIG.format(address=self.ip, folder=folder, more=config))
+        # Interpreters may be in this user's own home, which therefore stays where it is.
+        (folder / "passwd").write_text(_with_home(self.home))
         self.ssh = self._client_config()
         self._init: subprocess.Popen[bytes] | None = None
         try:
@@ -98,9 +101,7 @@ class Host:
         """Start the board, with a new identifier of its boot."""
         boot = self.folder / "boot_id"
         boot.write_text(f"{uuid.uuid4()}\n")
-        home = f"mount --bind {self.home} /root"
-        if self._disk:
-            home = f"mount -t tmpfs -o size={self._disk},mode=700 edgekit-test /root"
+        home = f"mount -t tmpfs -o size={self._disk},mode=700 edgekit-test {self.home}" if self._disk else ""
         sshd = shutil.which("sshd", path=_PATH)
         script = _INIT.format(boot=boot, home=home, more=self._mounts, sshd=sshd, folder=self.folder)
         inner = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script]
@@ -194,6 +195,12 @@ def shared_config(hosts: list[Host], path: Path) -> tuple[str, ...]:
     blocks = [f"Host {host.ip}\n{Path(host.ssh[2]).read_text()}" for host in hosts]
     path.write_text("\n".join(blocks))
     return ("ssh", "-F", str(path))
+
+
+def _with_home(home: Path) -> str:
+    lines = [line.split(":") for line in Path("/etc/passwd").read_text().splitlines()]
+    changed = [[*words[:5], str(home), "/bin/bash"] if words[0] == "root" else words for words in lines]
+    return "".join(":".join(words) + "\n" for words in changed)
 
 
 def _command(pid: int) -> str:
