@@ -48,10 +48,12 @@ def phases(result: Result) -> Chart:
         result: of the run.
 
     Returns:
-        The picture: import, load and first query one after another, and a warm query for comparison.
+        The picture: import, load, preparation and first query one after another, and a warm query for comparison.
     """
     found = result.phases
-    steps = (("import", found.import_ms), ("load", found.load_ms), ("first query", found.first_ms))
+    steps = [("import", found.import_ms), ("load", found.load_ms), ("first query", found.first_ms)]
+    if found.prepare_ms:
+        steps.insert(2, ("inputs", found.prepare_ms))
     total = sum(value for _, value in steps)
     starts = [sum(value for _, value in steps[:i]) for i in range(len(steps))]
     texts = [f"{numbers.number(value)} ms" for _, value in steps]

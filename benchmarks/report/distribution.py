@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgekit.benchmarks.report import numbers
+from edgekit.benchmarks.report import numbers, sentences
 from edgekit.benchmarks.report.chart import COLOURS, MUTED, TEXT, Chart, layout, titled
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.results.records import Latency, Minute, Result
 
 _TAIL = 1.25  # the axis ends so far behind the 99th percentile's upper end
-_WIDE = 1.5  # bins that differ by more than this are drawn on a logarithmic axis
+_WIDE = 1.5  # times as wide as the bin before it: a bin of all the tail
 
 
 def histogram(result: Result) -> Chart | None:
@@ -28,9 +28,11 @@ def histogram(result: Result) -> Chart | None:
     if not bins:
         return None
     end = min(bins[-1][1], found.p99.high * _TAIL)
-    beyond = sum(count for low, _, count in bins if low >= end)
     shown = [entry for entry in bins if entry[0] < end]
-    widths = [high - low for low, high, _ in shown]
+    # One bin for all of the tail: as high as its count, over its whole width, it would look like most of the queries.
+    if len(shown) > 2 and _width(shown[-1]) > _WIDE * _width(shown[-2]):
+        shown.pop()
+    beyond = sum(count for _, _, count in bins[len(shown) :])
     # Each bin twice, at both of its ends: a step that needs no rule for the last bin, on any kind of axis.
     x = [edge for low, high, _ in shown for edge in (low, high)]
     y = [count for _, _, count in shown for _ in range(2)]
@@ -46,21 +48,17 @@ def histogram(result: Result) -> Chart | None:
         "line": {"color": COLOURS[0], "width": 1.5},
     }
     drawn = layout({"title": titled("milliseconds")}, {"title": titled("queries"), "rangemode": "tozero"})
-    if max(widths) > _WIDE * min(widths):
-        drawn["xaxis"]["type"] = "log"
-    marks = (("p50", found.p50.value), ("p90", found.p90.value), ("p99", found.p99.value))
+    marks = [("p50", found.p50.value), ("p90", found.p90.value), ("p99", found.p99.value)]
     drawn["shapes"] = [_line(value) for _, value in marks]
-    drawn["annotations"] = [
-        _mark(name, value, 1 - 0.11 * i, drawn["xaxis"].get("type") == "log") for i, (name, value) in enumerate(marks)
-    ]
+    drawn["annotations"] = [_mark(name, value, 1 - 0.11 * i) for i, (name, value) in enumerate(marks)]
     caption = (
         f"Half of {found.n:,} queries took at most {numbers.estimate(found.p50, 'ms')}, nine of ten"
         f" {numbers.estimate(found.p90, 'ms')}, 99 of 100 {numbers.estimate(found.p99, 'ms')};"
         f" fastest {numbers.number(found.least)} ms, slowest {numbers.number(found.greatest)} ms."
     )
     if beyond:
-        verb = "query lies" if beyond == 1 else "queries lie"
-        caption += f" {beyond:,} {verb} beyond the picture's right end."
+        verb = "query is" if beyond == 1 else "queries are"
+        caption += f" {beyond:,} slower {verb} not drawn."
     rows = [(numbers.number(low), numbers.number(high), f"{count:,}") for low, high, count in bins if count]
     return Chart("Latency", caption, [trace], drawn, 300, ("from, ms", "to, ms", "queries"), rows)
 
@@ -89,7 +87,7 @@ def course(result: Result) -> Chart | None:
     moved = f"stayed at {least} ms" if least == most else f"moved between {least} and {most} ms"
     caption = (
         f"The median {moved} over {len(minutes)} intervals; the last fifth of the run took"
-        f" {result.drift.latency:.3g} times as long as the first."
+        f" {sentences.drift(result)} times as long as the first."
     )
     rows = [_course_row(minute) for minute in minutes]
     heads = ("from, s", "to, s", "queries", "p50, ms", "p99, ms", "resident, MiB")
@@ -111,6 +109,10 @@ def _bins(found: Latency) -> list[tuple[float, float, int]]:
     return bins
 
 
+def _width(entry: tuple[float, float, int]) -> float:
+    return entry[1] - entry[0]
+
+
 def _bin_text(low: float, high: float, count: int) -> str:
     return f"{count:,} queries of {numbers.number(low)} to {numbers.number(high)} ms"
 
@@ -120,11 +122,9 @@ def _line(value: float) -> dict[str, Any]:
     return {"type": "line", "x0": value, "x1": value, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
-def _mark(name: str, value: float, height: float, logarithmic: bool) -> dict[str, Any]:
-    from math import log10
-
+def _mark(name: str, value: float, height: float) -> dict[str, Any]:
     return {
-        "x": log10(value) if logarithmic else value,
+        "x": value,
         "y": height,
         "yref": "paper",
         "yanchor": "top",

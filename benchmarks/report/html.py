@@ -127,7 +127,7 @@ def _summary(results: Sequence[Result], labels: Sequence[str], versus: Sequence[
 
 def _item(verdict: str, label: str, sentence: str, key: str, reasons: Sequence[str]) -> str:
     css = "fine" if verdict == "VALID" else "bad"
-    why = element("p", f"Why INVALID: {'; '.join(reasons)}", "why") if reasons else ""
+    why = f'<div class="why">Why INVALID:{bullets(reasons)}</div>' if reasons else ""
     return (
         f'<li class="{css}">{badge(verdict)} <a href="#{key}"><strong>{escape(label)}</strong></a>'
         f"{element('p', sentence)}{why}</li>"

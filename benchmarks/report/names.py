@@ -24,8 +24,7 @@ _SCOPES = {
 
 def device(found: Device) -> str:
     """Return a device's name: its board, else its processor, and that it is virtual where it is."""
-    name = found.board or found.soc or found.architecture
-    return f"{name} (virtual, {found.virtual})" if found.virtual else name
+    return f"{found.board or found.soc or found.architecture}{' (virtual)' if found.virtual else ''}"
 
 
 def engine(subject: Subject) -> str:

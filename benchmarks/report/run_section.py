@@ -93,6 +93,9 @@ def _memory_and_energy(result: Result) -> str:
         ("The accelerator's memory", "device_memory"),
     )
     memory = [(term, numbers.figure(figure(result, metric(name)), "MiB")) for term, name in asked]
+    if result.memory.swapped or result.memory.faults:
+        swapped = f"{numbers.number(result.memory.swapped)} MiB in swap, {result.memory.faults:,} pages read from disk"
+        memory.append(("Swapping", swapped))
     memory.append(("Before the bundle was loaded", f"{numbers.number(result.memory.rss_import)} MiB"))
     return f"<h3>Memory</h3>{facts(memory)}<h3>Energy</h3>{facts(_energy(result))}"
 
@@ -132,6 +135,7 @@ def _context(result: Result) -> str:
         ("Memory", f"{device.memory:,} MiB"),
         ("System", f"{device.system}, {device.kernel}"),
         ("Power mode", device.power_mode or "none"),
+        ("Virtual", device.virtual or "no"),
         ("Before", _state(result.context.before)),
         ("After", _state(result.context.after)),
     ]

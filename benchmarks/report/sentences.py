@@ -84,22 +84,30 @@ def evidence(result: Result) -> list[tuple[str, str]]:
     """
     plan, found = result.plan, result
     clocks = "the clock may fall (sustained run)" if plan.sustained else "no slowing down is allowed"
-    change = f"the last fifth took {found.drift.latency:.3g} times as long as the first; {clocks}"
+    change = f"the last fifth took {drift(found)} times as long as the first; {clocks}"
     throttled = sorted({*found.context.before.throttled, *found.context.after.throttled})
-    loads = (found.context.before.other_load, found.context.after.other_load)
+    loads = tuple(map(_load, (found.context.before.other_load, found.context.after.other_load)))
     rows = [
         ("Length", f"{_length(result)}, {found.latency.n:,} queries; asked for {numbers.duration(plan.seconds)}"),
         ("Golden check before", _golden(found.accuracy.before)),
         ("Golden check after", _golden(found.accuracy.after)),
         ("Steadiness", change),
         ("Throttling told by the system", ", ".join(throttled) or "none"),
-        ("Load of other programs", f"{loads[0]:.2f} processors before, {loads[1]:.2f} after"),
+        ("Load of other programs", f"{loads[0]} before, {loads[1]} after"),
         ("Placement", placement(result)),
         ("Cost of measuring", f"{numbers.number(found.harness.overhead_us)} µs a query, {_sampler(result)}"),
     ]
     if found.drift.memory is not None:
         rows.insert(4, ("Memory", f"{found.drift.memory:+.3g} MiB an hour{', a leak' if found.drift.leak else ''}"))
     return rows
+
+
+def drift(result: Result) -> str:
+    """Return the ratio of the last fifth's median to the first's, with its interval where there is one."""
+    found = result.drift
+    if found.latency_low is None or found.latency_high is None:
+        return numbers.number(found.latency)
+    return numbers.spread(found.latency, found.latency_low, found.latency_high)
 
 
 def placement(result: Result) -> str:
@@ -109,6 +117,10 @@ def placement(result: Result) -> str:
         for tower, nodes in sorted(result.subject.placement.items())
     )
     return "; ".join(towers) or "not told by the engine"
+
+
+def _load(processors: float | None) -> str:
+    return "hidden by the system" if processors is None else f"{processors:.2f} processors"
 
 
 def _golden(found: Golden) -> str:

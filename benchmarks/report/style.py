@@ -43,11 +43,12 @@ letter-spacing:.03em;white-space:nowrap;border:1px solid currentColor}
 .invalid{color:var(--bad);background:var(--bad-bg)}
 nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1rem;margin:1rem 0 0;padding:0;font-size:.9rem}
 .runs{list-style:none;margin:0;padding:0;display:grid;gap:.75rem}
-.runs li,.card{background:var(--surface);border:1px solid var(--line);border-radius:.6rem;padding:.9rem 1rem}
-.runs li.bad{border-left:4px solid var(--bad)}
-.runs li.fine{border-left:4px solid var(--good)}
+.runs>li,.card{background:var(--surface);border:1px solid var(--line);border-radius:.6rem;padding:.9rem 1rem}
+.runs>li.bad{border-left:4px solid var(--bad)}
+.runs>li.fine{border-left:4px solid var(--good)}
 .runs p{margin:.4rem 0 0}
-.why{color:var(--bad)}
+.why{color:var(--bad);margin-top:.4rem}
+ul{margin:.25rem 0;padding-left:1.4rem}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(10.5rem,45%),1fr));gap:.75rem;margin:1rem 0}
 .tile{background:var(--surface);border:1px solid var(--line);border-radius:.6rem;padding:.7rem .9rem}
 .tile b{display:block;font-size:1.45rem;line-height:1.2;font-variant-numeric:tabular-nums}
@@ -83,8 +84,8 @@ pre{background:var(--surface);border:1px solid var(--line);border-radius:.4rem;p
 white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85rem;font-family:ui-monospace,"Liberation Mono",Menlo,monospace}
 footer{padding-top:2rem;padding-bottom:2rem;font-size:.85rem}
 @media (max-width:34rem){body{font-size:15px}header{padding-top:1.25rem}h1{font-size:1.4rem}
-.runs li,.card,.tile{padding:.7rem .75rem}.tile b{font-size:1.2rem}details.run{padding:0 .6rem}}
-@media print{body{font-size:10pt}nav,details.data,.noprint{display:none}.card,.tile,.runs li,tr{break-inside:avoid}
+.runs>li,.card,.tile{padding:.7rem .75rem}.tile b{font-size:1.2rem}details.run{padding:0 .6rem}}
+@media print{body{font-size:10pt}nav,details.data,.noprint{display:none}.card,.tile,.runs>li,tr{break-inside:avoid}
 h2,h3{break-after:avoid}.scroll{overflow:visible}details.run{border:0;padding:0}header,main,footer{max-width:none}}
 """
 )

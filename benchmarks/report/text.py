@@ -42,14 +42,15 @@ def _lines(result: Result) -> Iterator[tuple[str, str]]:
     if result.stages:
         yield "stages", ", ".join(stages)
     phases = result.phases
-    steps = {"import": phases.import_ms, "load": phases.load_ms, "first query": phases.first_ms, "warm": phases.warm_ms}
-    yield "cold start", ", ".join(f"{name} {numbers.number(value)} ms" for name, value in steps.items())
+    steps = {"import": phases.import_ms, "load": phases.load_ms, "prepare": phases.prepare_ms}
+    steps |= {"first query": phases.first_ms, "warm": phases.warm_ms}
+    yield "cold start", ", ".join(f"{name} {numbers.number(value)} ms" for name, value in steps.items() if value)
     memory = result.memory
     own = "" if memory.uss_peak is None else f", {numbers.number(memory.uss_peak)} MiB of its own"
     yield "memory", f"{numbers.number(memory.rss_peak)} MiB at its peak{own}"
     yield "energy", _energy(result)
     yield "right", sentences.rightness(result)
-    yield "drift", f"the last fifth took {result.drift.latency:.3g} times as long as the first"
+    yield "drift", f"the last fifth took {sentences.drift(result)} times as long as the first"
     if result.roofline:
         share = numbers.percent(result.roofline.share)
         yield "limit", f"{share} of what this device can do; bound by {result.roofline.bound}"
