@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError, RuntimeUnavailableError
@@ -33,7 +32,8 @@ def list_choices(
 
     Returns:
         Choices to open and judge, the most promising first: variants whose fidelity was measured on named data, then
-        the manifest's order; and candidates refused beforehand.
+        the manifest's order; and candidates refused beforehand: of engines that are not installed, those whose variant
+        no other opens here (`not_installed` names the rest).
 
     Raises:
         InputError: the bundle has no such variant.
@@ -45,6 +45,7 @@ def list_choices(
         raise InputError(f"{bundle.where}: has no variant {variant!r}; it has {known}")
     runtimes, refused = _runtimes(variants, runtime, device)
     choices: list[Choice] = []
+    absent: list[Candidate] = []
     for engine in runtimes:
         availability = engine.available()
         devices = engine.devices() if availability.ok else ()
@@ -52,17 +53,35 @@ def list_choices(
             if record.format not in engine.formats:
                 continue
             if not availability.ok:
-                lacking = Choice(record, engine, "", device).candidate(availability.reason, ran=False)
-                refused.append(replace(lacking, absent=True))
+                absent.append(Choice(record, engine, "", device).candidate(availability.reason, ran=False))
             elif wanted := _wanted(device, devices):
                 choices += [Choice(record, engine, availability.version, name) for name in wanted]
             else:
                 reason = _no_device(engine.name, device, devices)
                 refused.append(Choice(record, engine, availability.version, device).candidate(reason, ran=False))
+    # An engine that is not installed is no news where another opens the same variant.
+    opened = {choice.variant.id for choice in choices}
+    refused += [candidate for candidate in absent if candidate.variant not in opened]
     if not choices:
         raise RuntimeUnavailableError(nothing_works(bundle, refused))
     order = {record.id: (record.fidelity is None, i) for i, record in enumerate(variants)}
     return sorted(choices, key=lambda choice: order[choice.variant.id]), refused
+
+
+def not_installed(bundle: Bundle) -> tuple[str, ...]:
+    """Return the registered runtimes that would open a variant of a bundle, and whose engine is absent here."""
+    return tuple(dict.fromkeys(candidate.runtime for candidate in _absent(bundle)))
+
+
+def _absent(bundle: Bundle) -> list[Candidate]:
+    engines, _ = _runtimes([], None, "")
+    missing = [(engine, state) for engine in engines if not (state := engine.available()).ok]
+    return [
+        Candidate(variant.id, engine.name, "auto", False, False, state.reason, None, ())
+        for engine, state in missing
+        for variant in bundle.manifest.variants
+        if variant.format in engine.formats
+    ]
 
 
 def _wanted(device: str, offered: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,7 +115,9 @@ def _runtimes(variants: list[VariantRecord], wanted: str | None, device: str) ->
 
 
 def nothing_works(bundle: Bundle, refused: list[Candidate]) -> str:
-    """Return the message for when no candidate can be used."""
+    """Return the message for when no candidate can be used; engines that are not installed are named in it too."""
+    told = {candidate.runtime.partition(" ")[0] for candidate in refused}
+    refused = [*refused, *(one for one in _absent(bundle) if one.runtime not in told)]
     if not refused:
         formats = ", ".join(sorted({variant.format for variant in bundle.manifest.variants}))
         return f"{bundle.where}: no runtime registered here opens {formats}; {_INSTALL}"

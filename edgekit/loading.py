@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edgekit import decisions, golden, locations
 from edgekit.bundle.reader import open_bundle
-from edgekit.choices import list_choices
+from edgekit.choices import list_choices, not_installed
 from edgekit.clip import Clip
 from edgekit.decisions import Decision
 from edgekit.errors import ExecutionError, GoldenError, InputError
@@ -187,4 +187,5 @@ def _explanation(
         note=note,
         placement={},
         tuned=tuned,
+        absent=not_installed(bundle),
     )

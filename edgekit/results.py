@@ -109,7 +109,6 @@ class Candidate:
         threads: threads of one inference, where ``edgekit tune`` set them; else 0.
         options: the engine's own settings, where ``edgekit tune`` set them.
         cost: what ``edgekit tune`` measured beside; else None.
-        absent: whether the engine is not installed here.
     """
 
     variant: str
@@ -123,7 +122,6 @@ class Candidate:
     threads: int = 0
     options: tuple[tuple[str, str], ...] = ()
     cost: Cost | None = None
-    absent: bool = False
 
     @property
     def untried(self) -> bool:
@@ -157,6 +155,7 @@ class Explanation:
         note: anything the user should know, such as why the judgement could not be stored; else empty.
         placement: per tower, number of graph nodes on each device.
         tuned: the day on which ``edgekit tune`` made the choice, as ``2026-01-31`` (UTC); empty when a load made it.
+        absent: runtimes that would open the bundle too, and are not installed here.
     """
 
     bundle: str
@@ -166,6 +165,7 @@ class Explanation:
     note: str
     placement: dict[str, dict[str, int]]
     tuned: str = ""
+    absent: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         origin = "  (judged at an earlier load)" if self.cached else ""
@@ -174,9 +174,7 @@ class Explanation:
         lines += [f"  {check}" for check in self.chosen.checks]
         for tower, counts in self.placement.items():
             lines.append(f"  {tower} tower: " + ", ".join(f"{n} nodes on {device}" for device, n in counts.items()))
-        others = [other for other in self.candidates if other != self.chosen]
-        lines += [f"also: {other}" for other in others if not other.absent]
-        if missing := sorted({other.runtime for other in others if other.absent}):
-            # No news, and no fault: one line for all of them.
-            lines.append(f"not installed here: {', '.join(missing)} (edgekit doctor says how)")
+        lines += [f"also: {other}" for other in self.candidates if other != self.chosen]
+        if self.absent:
+            lines.append(f"not installed here: {', '.join(self.absent)} (edgekit doctor says how)")
         return "\n".join([*lines, *([f"note: {self.note}"] if self.note else [])])

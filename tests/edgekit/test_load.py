@@ -109,8 +109,9 @@ def test_a_device_that_is_not_here_is_told(two: Path) -> None:
         edgekit.load(two, device="cuda")
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{two}: no variant can be used on this device:"
-    assert [line.split()[0] for line in lines[1:]] == ["fp32", "static"]
-    assert all("offers no device 'cuda' here, only cpu" in line for line in lines[1:])
+    here = [line for line in lines[1:] if "on onnxruntime" in line]
+    assert [line.split()[0] for line in here] == ["fp32", "static"]
+    assert all("offers no device 'cuda' here, only cpu" in line for line in here)
 
 
 def test_a_device_that_is_named_is_used(two: Path) -> None:
@@ -190,10 +191,17 @@ def test_an_engine_that_refuses_leaves_it_to_the_others(tiny_bundle: Path, monke
 def test_an_absent_engine_is_told(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, SpyRuntime("good"), SpyRuntime("gone", absent="not here; pip install gone"))
     with edgekit.load(tiny_bundle) as clip:
-        gone = next(c for c in clip.explain().candidates if c.runtime == "gone")
-        assert (gone.ran, gone.accepted, gone.reason) == (False, False, "not here; pip install gone")
-        # A person gets one line for all that are not installed.
+        assert clip.explain().absent == ("gone",)
         assert str(clip.explain()).splitlines()[-1] == "not installed here: gone (edgekit doctor says how)"
+        assert all(candidate.runtime != "gone" for candidate in clip.explain().candidates)
+
+
+def test_an_absent_engine_is_a_refusal_where_no_other_opens_the_variant(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, SpyRuntime("gone", absent="not here; pip install gone"))
+    with pytest.raises(RuntimeUnavailableError, match=r"on gone \(auto\)  refused: not here; pip install gone"):
+        edgekit.load(tiny_bundle)
 
 
 def test_without_any_engine_the_message_says_what_to_install(
