@@ -20,6 +20,7 @@ _ALIKE = {
     *("SkipSimplifiedLayerNormalization", "MultiHeadAttention", "QLinearSigmoid", "QLinearLeakyRelu"),
     *("BiasSoftmax", "RotaryEmbedding", "QLinearSoftmax"),
 }
+_MOST = 4  # inputs that a rule looks at
 # Which input has the output's element type, where it is not the first: a scale.
 _TYPED = {"GatherBlockQuantized": 2, "DynamicQuantizeMatMul": 2, "MatMulIntegerToFloat": 2}
 _BROADCAST = {"QLinearAdd", "QLinearMul", "BiasAdd"}
@@ -39,11 +40,10 @@ def outputs(
     Returns:
         As many as are known of: the first, with an unknown shape for an unknown operator.
     """
-    shapes = [None if tensor is None else tensor.shape for tensor in inputs]
+    # A malformed node may lack any of them.
+    shapes = [None if tensor is None else tensor.shape for tensor in (*inputs, *[None] * _MOST)]
     typed = inputs[_TYPED.get(node.op_type, 0)] if len(inputs) > _TYPED.get(node.op_type, 0) else None
     kind = 0 if typed is None else typed.kind
-    if not shapes or shapes[0] is None:
-        return [make(None, kind)]
     return [make(_shape(node, shapes), kind)]
 
 
@@ -74,7 +74,7 @@ def _shape(node: onnx.NodeProto, shapes: Sequence[tuple[int, ...] | None]) -> tu
         weight = shapes[1]
         return None if weight is None else (*first[:2], weight[1] // 3)
     if node.op_type in _PRODUCTS:
-        right = shapes[second(node)] if len(shapes) > second(node) else None
+        right = shapes[second(node)]
         return None if right is None else _product(node, first, right)
     return None
 

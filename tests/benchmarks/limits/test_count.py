@@ -1,0 +1,160 @@
+"""Work of a bundle's towers, in both formats, and of the packaged one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import litert_models
+import litert_towers
+import tiny_bundle
+from edgekit.benchmarks.limits import count_tflite
+from edgekit.benchmarks.limits.count import count
+from edgekit.bundle.manifest import Manifest
+from edgekit.bundle.reader import Bundle, open_bundle
+from edgekit.errors import ExecutionError, InputError
+from edgekit.locations import resolve
+from litert_models import Graph, schema
+
+
+@pytest.fixture(scope="module", name="both")
+def _both(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return open_bundle(litert_towers.bundle(tmp_path_factory.mktemp("count") / "both.edge"))
+
+
+def test_both_formats_of_the_same_towers_count_the_same(both: Bundle) -> None:
+    for tower, batch, length in (("image", 1, None), ("image", 3, None), ("text", 1, 5), ("text", 2, None)):
+        found = [count(both, variant, tower, batch=batch, length=length) for variant in ("fp32", "litert")]  # type: ignore[arg-type]
+        onnx, lite = ([operation.flops for operation in one.operations] for one in found)
+        assert onnx == lite
+        assert found[0].transfer == found[1].transfer
+        assert found[0].weights == pytest.approx(found[1].weights, abs=64)  # scalars and shapes
+        assert found[0].uncounted == found[1].uncounted == {}
+
+
+def test_the_tiny_towers_by_hand(both: Bundle) -> None:
+    image = count(both, "fp32", "image", batch=2)
+    # 8 filters of 3 x 8 x 8 at 16 places; then 128 features to 16.
+    assert [one.flops for one in image.operations] == [2 * 2 * 16 * 8 * 192, 2 * 2 * 128 * 16]
+    text = count(both, "fp32", "text", batch=2, length=5)
+    assert text.flops == 2 * 2 * 12 * 16
+    longest = count(both, "fp32", "text", batch=2)
+    assert longest.transfer == 2 * 8 * 4 + 2 * 16 * 4  # the context length of 8
+
+
+def test_the_starters_image_tower_has_the_published_count() -> None:
+    """EfficientNet-Lite0: 407 million multiply-adds at 224 x 224, by TensorFlow's table of its models."""
+    bundle = open_bundle(resolve("starter"))
+    image = count(bundle, "int8", "image")
+    # Ours has its own head (1000 classes to 384 dimensions), and no products with padding.
+    assert image.flops / 2 == pytest.approx(0.4e9, rel=0.06)
+    assert image.kinds["u8s8"] > image.kinds["fp32"] > 0
+    assert image.uncounted == {}
+    assert image.weights < 5.8e6
+    text = count(bundle, "int8", "text", length=16)
+    assert text.uncounted == {}
+    # 6 layers of 12 x 384² weights, 16 tokens; scores and sums besides.
+    assert text.flops / 2 == pytest.approx(6 * 12 * 384**2 * 16 + 6 * 2 * 16 * 16 * 384, rel=0.01)
+    assert text.weights < 12e6  # of a table of 30,522 words, 16 rows
+
+
+@pytest.mark.parametrize(
+    ("variant", "tower", "message"),
+    [("fp64", "image", "has no variant 'fp64'; it has fp32, litert"), ("fp32", "sound", "fp32: has no sound tower")],
+)
+def test_what_is_not_there_is_told(both: Bundle, variant: str, tower: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        count(both, variant, tower)  # type: ignore[arg-type]
+
+
+def test_another_format_cannot_be_counted(tmp_path: Path) -> None:
+    def change(manifest: Manifest) -> Manifest:
+        return replace(manifest, variants=(replace(manifest.variants[0], format="rknn"),))
+
+    bundle = open_bundle(tiny_bundle.build(tmp_path / "chip.edge", change=change))
+    with pytest.raises(ExecutionError, match="the work of rknn files cannot be counted"):
+        count(bundle, "fp32", "image")
+
+
+def test_a_fixed_batch_is_taken_as_it_is(tmp_path: Path) -> None:
+    bundle = open_bundle(tiny_bundle.build(tmp_path / "static.edge", variants=("static",)))
+    assert count(bundle, "static", "image").flops == 2 * (2 * 16 * 8 * 192 + 2 * 128 * 16)
+
+
+def _lite(op: str, shapes: list[tuple[int, ...]], out: tuple[int, ...], dtypes: list[str], options: object) -> bytes:
+    graph = Graph()
+    x = graph.tensor("x", shapes[0], dtypes[0], 0.1 if dtypes[0] != "float32" else 0.0)
+    rest = [
+        graph.constant(f"w{i}", np.ones(shape, dtype), [0.1] if dtype != "float32" else ())
+        for i, (shape, dtype) in enumerate(zip(shapes[1:], dtypes[1:], strict=True))
+    ]
+    y = graph.tensor("y", out, dtypes[0], 0.1 if dtypes[0] != "float32" else 0.0)
+    graph.op(op, [x, *rest], [y], options)
+    return graph.model({"x": x}, {"y": y})
+
+
+def _conv(stride: int = 1) -> object:
+    options = schema.Conv2DOptionsT()
+    options.strideH = options.strideW = stride
+    options.dilationHFactor = options.dilationWFactor = 1
+    options.padding = schema.Padding.VALID
+    return options
+
+
+def _depthwise() -> object:
+    options = schema.DepthwiseConv2DOptionsT()
+    options.strideH = options.strideW = options.depthMultiplier = 1
+    options.dilationHFactor = options.dilationWFactor = 1
+    options.padding = schema.Padding.VALID
+    return options
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "flops", "kind"),
+    [
+        (
+            lambda: _lite("CONV_2D", [(1, 9, 9, 4), (8, 3, 3, 4), (8,)], (1, 7, 7, 8), ["float32"] * 3, _conv()),
+            (1, 9, 9, 4),
+            2 * 49 * 8 * 36,
+            "fp32",
+        ),
+        (
+            lambda: _lite(
+                "DEPTHWISE_CONV_2D", [(1, 9, 9, 4), (1, 3, 3, 4)], (1, 7, 7, 4), ["float32"] * 2, _depthwise()
+            ),
+            (1, 9, 9, 4),
+            2 * 49 * 4 * 9,
+            "fp32",
+        ),
+        (
+            lambda: _lite(
+                "FULLY_CONNECTED", [(7, 6), (5, 6)], (7, 5), ["int8", "int8"], schema.FullyConnectedOptionsT()
+            ),
+            (7, 6),
+            2 * 7 * 6 * 5,
+            "s8s8",
+        ),
+        (
+            lambda: _lite(
+                "BATCH_MATMUL", [(2, 7, 6), (2, 6, 5)], (2, 7, 5), ["float32"] * 2, schema.BatchMatMulOptionsT()
+            ),
+            (2, 7, 6),
+            2 * 2 * 7 * 6 * 5,
+            "fp32",
+        ),
+    ],
+    ids=["conv", "depthwise", "dense", "batch"],
+)
+def test_one_operation_of_a_tflite_file(model: object, shape: tuple[int, ...], flops: int, kind: str) -> None:
+    found = count_tflite.count(model(), shape)  # type: ignore[operator]
+    assert [(one.flops, one.kind, one.name) for one in found.operations] == [(flops, kind, "y")]
+    assert found.weights > 0
+    assert found.activations == 0
+
+
+def test_what_a_tflite_file_adds_is_no_product() -> None:
+    found = count_tflite.count(litert_models.adds(2), (2, 3))
+    assert (found.operations, found.flops) == ((), 0)
