@@ -20,7 +20,7 @@ from edgekit.benchmarks.results.metrics import METRICS, Metric, UnknownMetricErr
 from edgekit.errors import InputError
 
 _NAME = re.compile(r"[^\s<>=]+")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
