@@ -37,6 +37,8 @@ def check(asked: Asked) -> None:
     if asked.output is not None:
         _check_folder(asked.output.parent, asked.output)
         if not is_file(asked.output) and asked.output.exists():
+            if not asked.output.is_dir():
+                raise InputError(f"{asked.output}: is no folder; a file's name must end in .json")
             _check_folder(asked.output, asked.output)
     for path in asked.reports:
         if path.suffix not in SUFFIXES:

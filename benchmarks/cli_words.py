@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.cli_options import Asked
-from edgekit.benchmarks.running.request import shown
+from edgekit.benchmarks.running.command import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

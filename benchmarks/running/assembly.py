@@ -13,7 +13,7 @@ from edgekit.benchmarks.meters.clock import wall_seconds
 from edgekit.benchmarks.results.context_records import Context
 from edgekit.benchmarks.results.records import SCHEMA_VERSION, Accuracy, Harness, Memory, Result
 from edgekit.benchmarks.running import verdict
-from edgekit.benchmarks.running.request import command
+from edgekit.benchmarks.running.command import command
 from edgekit.benchmarks.statistics import summary
 
 if TYPE_CHECKING:

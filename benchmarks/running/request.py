@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
@@ -126,49 +125,6 @@ def plan_of(request: RunRequest) -> Plan:
         samples=0,
         data="",
     )
-
-
-def command(request: RunRequest) -> str:
-    """Return the command line that repeats a run.
-
-    Args:
-        request: with variant, runtime and device as they were chosen.
-
-    Returns:
-        One line for a shell; labels that came from no file are not in it.
-    """
-    words = ["edgekit", "bench", request.bundle, *_words(request)]
-    return shlex.join(words)
-
-
-def _words(request: RunRequest) -> Iterator[str]:
-    plain = RunRequest(request.bundle)
-    yield from ("--pipeline", request.pipeline, "--scenario", request.scenario)
-    for name in ("variant", "runtime"):
-        if getattr(request, name) is not None:
-            yield from (f"--{name}", str(getattr(request, name)))
-    for name in ("generator", "device", "batch", "streams", "target_qps", "latency_bound", "queries", "data"):
-        if getattr(request, name) != getattr(plain, name):
-            yield from (f"--{name.replace('_', '-')}", shown(getattr(request, name)))
-    if request.threads is not None:
-        yield from ("--threads", str(request.threads))
-    for option, value in request.options:
-        yield from ("--option", f"{option}={value}")
-    for meter in request.meters:
-        yield from ("--meter", meter)
-    yield from {QUICK: ("--quick",), PUBLISH: ("--publish",)}.get(
-        request.seconds, ("--seconds", shown(request.seconds))
-    )
-    for name in ("sustained", "roofline", "profile"):
-        if getattr(request, name):
-            yield f"--{name}"
-
-
-def shown(value: object) -> str:
-    """Return a value as it is typed; a number reads back as the same number."""
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return str(value)
 
 
 def _problems(request: RunRequest) -> Iterator[str]:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from edgekit.benchmarks.cli_options import Asked, bench_options
 from edgekit.benchmarks.cli_runs import requests
+from edgekit.benchmarks.running.command import command
 from edgekit.benchmarks.running.request import (
     PUBLISH,
     QUICK,
     RunRequest,
     check,
-    command,
     idle_seconds,
     plan_of,
 )
