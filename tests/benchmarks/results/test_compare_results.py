@@ -1,0 +1,199 @@
+"""Comparison of two results: intervals, outcomes, rules, refusals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench_results import changed, result
+from edgekit.benchmarks.results.comparable import differences
+from edgekit.benchmarks.results.compare import ALWAYS, Change, Comparison, change, compare
+from edgekit.benchmarks.results.metrics import metric
+from edgekit.benchmarks.results.records import Estimate, Result
+from edgekit.benchmarks.results.rules import parse
+from edgekit.errors import InputError
+
+OLD = result()
+
+
+def with_p99(value: float, low: float, high: float) -> Result:
+    return changed(OLD, "latency.p99", Estimate(value, low, high, 2400))
+
+
+def judged(old: Result, new: Result, rule: str, **options: bool) -> tuple[bool, str]:
+    (found,) = compare(old, new, [parse(rule)], **options).judgements
+    return found.failed, found.reason
+
+
+def of(comparison: Comparison, name: str) -> Change:
+    return next(c for c in comparison.changes if c.metric.name == name)
+
+
+def test_a_result_beside_itself_is_the_same_in_everything() -> None:
+    found = compare(OLD, OLD, [parse("p99>+0%"), parse("throughput<-0%")])
+    assert not found.failed
+    assert found.differences == ()
+    assert [c.metric.name for c in found.changes] == list(ALWAYS)
+    assert {c.outcome for c in found.changes} <= {"within noise", "same"}
+    assert of(found, "size").ratio == 1
+
+
+def test_a_slower_run_is_worse_and_a_faster_one_better() -> None:
+    slow = result(slowdown=1.07, seed=3)
+    found = compare(OLD, slow)
+    assert {name: of(found, name).outcome for name in ("p50", "throughput", "per_inference")} == {
+        "p50": "worse",
+        "throughput": "worse",
+        "per_inference": "worse",
+    }
+    back = compare(slow, OLD)
+    assert of(back, "p50").outcome == of(back, "throughput").outcome == "better"
+    assert of(back, "p50").ratio == pytest.approx(1 / of(found, "p50").ratio)
+
+
+def test_the_interval_of_a_ratio_is_that_of_the_method() -> None:
+    found = change(metric("p99"), with_p99(10, 9, 12), with_p99(11, 10, 13))
+    down = math.hypot(math.log(11 / 10), math.log(12 / 10))
+    up = math.hypot(math.log(13 / 11), math.log(10 / 9))
+    assert found.ratio == pytest.approx(1.1)
+    assert found.low == pytest.approx(1.1 * math.exp(-down))
+    assert found.high == pytest.approx(1.1 * math.exp(up))
+    assert found.outcome == "within noise"
+
+
+@given(st.tuples(*[st.floats(0.1, 100) for _ in range(6)]))
+def test_an_interval_holds_its_ratio_and_turns_round_with_the_sides(ends: tuple[float, ...]) -> None:
+    a, b = sorted(ends[:3]), sorted(ends[3:])
+    old, new = with_p99(a[1], a[0], a[2]), with_p99(b[1], b[0], b[2])
+    there, back = change(metric("p99"), old, new), change(metric("p99"), new, old)
+    assert there.low <= there.ratio * (1 + 1e-12)
+    assert there.ratio <= there.high * (1 + 1e-12)
+    assert there.low == pytest.approx(1 / back.high)
+    if a[2] < b[0]:
+        assert there.outcome == "worse"
+        assert back.outcome == "better"
+
+
+def test_a_change_within_noise_breaks_a_rule_only_where_that_is_strict() -> None:
+    new = with_p99(OLD.p99 * 1.06, OLD.p99 * 0.9, OLD.p99 * 1.2)
+    failed, reason = judged(OLD, new, "p99>+5%")
+    assert not failed
+    assert "p99 changed by +" in reason
+    assert "within noise; measure longer to tell" in reason
+    assert judged(OLD, new, "p99>+5%", strict=True)[0]
+    assert not judged(OLD, new, "p99>+25%", strict=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "failed"),
+    [
+        ("p50>+5%", True),
+        ("p50>+9%", False),
+        ("p50<-1%", False),
+        ("throughput<-5%", True),
+        ("throughput<-9%", False),
+        ("load_ms>+1%", False),
+        ("p50>26", True),
+        ("p50>27", False),
+        ("p50<27", True),
+        ("agreement<0.95", False),
+        ("agreement<0.97", True),
+        ("stages.inference.p50>+5%", True),
+        ("context.device.cores>+1%", False),
+    ],
+)
+def test_rules_on_a_run_that_is_seven_percent_slower(rule: str, failed: bool) -> None:
+    comparison = compare(OLD, result(slowdown=1.07, seed=3), [parse(rule)])
+    assert comparison.judgements[0].failed == failed
+    assert comparison.failed == failed
+    assert parse(rule).metric in [c.metric for c in comparison.changes]
+
+
+def test_a_rule_about_what_is_unmeasured_is_broken() -> None:
+    old, new = result("rock5"), result("rock5")
+    assert judged(old, new, "per_inference>+5%") == (True, "per_inference is unmeasured in the new result")
+    assert judged(old, new, "peak_share<0.4")[0]
+    measured = changed(old, "energy.per_inference", 0.2)
+    assert judged(old, measured, "per_inference>+5%") == (True, "per_inference is unmeasured in the old result")
+    assert judged(old, measured, "per_inference>0.3") == (False, "per_inference is 0.2 J")
+    assert "per_inference" not in [c.metric.name for c in compare(old, new).changes]
+
+
+def test_a_change_from_nothing_has_no_percentage() -> None:
+    old = changed(OLD, "memory.arena", 0.0)
+    failed, reason = judged(old, OLD, "arena>+5%")
+    assert failed
+    assert "needs values above 0: 0 was the old" in reason
+    assert of(compare(old, OLD, [parse("arena>1000")]), "arena").outcome == "worse"
+
+
+def test_directions_that_nobody_knows_are_told_as_they_are() -> None:
+    more = changed(OLD, "latency.n", OLD.latency.n + 1)
+    assert change(metric("latency.n"), OLD, more).outcome == "higher"
+    assert change(metric("latency.n"), more, OLD).outcome == "lower"
+
+
+def test_invalid_results_fail_unless_that_is_allowed() -> None:
+    bad = result(reasons=("too short", "other load"))
+    found = compare(OLD, bad)
+    assert found.failed
+    assert found.invalid == ("the new result is INVALID: too short", "the new result is INVALID: other load")
+    assert found.verdicts == ("VALID", "INVALID")
+    assert compare(bad, OLD).invalid[0].startswith("the old result is INVALID")
+    assert not compare(bad, bad, allow_invalid=True).failed
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("context.device.board", "Raspberry Pi 4"),
+        ("context.device.soc", "other"),
+        ("context.device.power_mode", "MAXN"),
+        ("context.device.core_kinds", {"Cortex-A78AE": 4}),
+        ("context.device.virtual", "kvm"),
+        ("subject.space", "sha256:other"),
+        ("plan.scenario", "offline"),
+        ("plan.pipeline", "image"),
+        ("plan.batch", 4),
+        ("plan.streams", 2),
+        ("plan.labels", 10),
+        ("plan.data", "other photos"),
+    ],
+)
+def test_results_of_different_things_are_refused(path: str, value: object) -> None:
+    other = changed(OLD, path, value)
+    with pytest.raises(InputError, match=r"not comparable.*--across") as caught:
+        compare(OLD, other)
+    assert path in str(caught.value)
+    found = compare(OLD, other, across=True)
+    assert [d.field for d in found.differences] == [path]
+    assert found.differences[0].forbids
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [
+        ("subject.variant", "fp32", ("int8", "fp32")),
+        ("subject.digest", "sha256:new", None),
+        ("plan.threads", 4, ("0", "4")),
+        ("plan.options", (("x64quantprecision", "1"),), ("none", "x64quantprecision=1")),
+        ("plan.seconds", 600.0, ("60", "600")),
+        ("context.packages", {**OLD.context.packages, "numpy": "1.26.0"}, ("numpy 2.2.6", "numpy 1.26.0")),
+        ("context.before.governors", {"powersave": 6}, ("performance 6", "powersave 6")),
+        ("context.device.hostname", "orin-nano-2", ("orin-nano-1", "orin-nano-2")),
+    ],
+)
+def test_what_a_comparison_may_be_about_is_told(path: str, value: object, shown: tuple[str, str] | None) -> None:
+    (found,) = differences(OLD, changed(OLD, path, value))
+    assert (found.field, found.forbids) == (path, False)
+    assert shown is None or (found.old, found.new) == shown
+    assert compare(OLD, changed(OLD, path, value)).differences == (found,)
+
+
+def test_what_forbids_comes_first() -> None:
+    other = replace(changed(OLD, "plan.batch", 4), edgekit="0.2.0")
+    assert [d.field for d in differences(OLD, other)] == ["plan.batch", "edgekit"]
