@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _segments(nodes: Sequence[Node]) -> list[Part]:
     starts = [i for i, node in enumerate(nodes) if node.normalizes]
     edges = [0, *starts, len(nodes)]
     found: list[Part] = []
-    for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (start, end) in enumerate(pairwise(edges)):
         segment = nodes[start:end]
         products = [node for node in segment if node.multiplies]
         part: Part = "attention" if any(node.op in _SCORES for node in segment) else "mlp"

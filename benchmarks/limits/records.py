@@ -40,6 +40,7 @@ class Peaks:
         gemm: by kind of operands; one that the engine cannot run here is not in it.
         bandwidth: by pattern: ``read``, ``copy``, ``triad``.
         absent: by kind, why there is no figure.
+        other_load: processors that other processes kept busy meanwhile; None where the system hides it.
         beyond_caches: whether the arrays of `bandwidth` were at least four times as large as the last cache (as STREAM
             asks for); where False, there was not memory enough, and the figures may be partly of the cache.
         date: ISO 8601, UTC, of the measurement.
@@ -49,6 +50,7 @@ class Peaks:
     gemm: dict[str, Peak]
     bandwidth: dict[str, Peak]
     absent: dict[str, str]
+    other_load: float | None
     beyond_caches: bool
     date: str
 
