@@ -81,4 +81,4 @@ def merge(recorders: list[Recorder], begin: int, batch: int) -> Trace:
 
 def bytes_of(trace: Trace) -> int:
     """Return the bytes that one query's times took while the run was on; they grow as queries come."""
-    return 8 * (2 + trace.stages.shape[1])
+    return 8 * (2 + int(trace.stages.shape[1]))
