@@ -68,7 +68,8 @@ def compare(bundle: str, pipeline: Pipeline, seconds: float) -> Outside:
         last = process.stdout.readline()
         words = process.stderr.read()
     if first.strip() != _BEGIN or process.returncode:
-        raise ExecutionError(f"the measuring process ended with {process.returncode}: {words.strip()[-500:]}")
+        last_words = words.strip().rpartition("\n")[2]
+        raise ExecutionError(f"the measuring process ended with {process.returncode}: {last_words}")
     found = json.loads(last)
     return Outside(found["queries"], found["inside"], (end - begin) / 1e6 / found["queries"])
 
