@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from edgekit.benchmarks.cli_options import Asked, bench_options
+from edgekit.benchmarks.cli_asked import Asked
+from edgekit.benchmarks.cli_options import bench_options
 from edgekit.cli.main import FAILED
 
 

@@ -10,7 +10,7 @@ from edgekit.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgekit.benchmarks.cli_options import Asked
+    from edgekit.benchmarks.cli_asked import Asked
 
 
 def run_asked(asked: Asked) -> bool:

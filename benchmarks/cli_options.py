@@ -1,9 +1,7 @@
-"""The options of ``edgekit bench``: what was typed, as one record."""
+"""The options of ``edgekit bench``, in the order of its help."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
 
 import click
@@ -17,109 +15,28 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., object]")
 
 
-class Numbers(click.ParamType):
-    """Whole numbers with commas between them, such as ``1,4,16``."""
+def numbers(least: int) -> Callable[[click.Context, click.Parameter, str], tuple[int, ...]]:
+    """Return what reads whole numbers with commas between them, such as ``1,4,16``.
 
-    name = "N[,N…]"
+    Args:
+        least: that each may be.
 
-    def __init__(self, least: int) -> None:
-        """Take numbers of `least` or more."""
-        self._least = least
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Return the numbers, each once, in their order."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            found = tuple(dict.fromkeys(int(part) for part in str(value).split(",")))
-        except ValueError:
-            self.fail(f"{value!r}: give whole numbers with commas between them, such as 1,4,16", param, ctx)
-        if min(found) < self._least:
-            self.fail(f"{value!r}: give numbers of {self._least} or more", param, ctx)
-        return found
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What was typed; see the help of each option.
-
-    Attributes:
-        bundle: BUNDLE.
-        scenario: ``--scenario``.
-        pipeline: ``--pipeline``.
-        generator: ``--generator``.
-        quick: ``--quick``.
-        publish: ``--publish``.
-        soak: ``--soak``, minutes; None where it was not given.
-        seconds: ``--seconds``; None likewise.
-        queries: ``--queries``; 0 where it was not given.
-        sustained: ``--sustained``.
-        batch: ``--batch``.
-        threads: ``--threads``; empty where it was not given.
-        streams: ``--streams``.
-        target_qps: ``--target-qps``; 0 where it was not given.
-        latency_bound: ``--latency-bound``; 0 likewise.
-        data: ``--data``.
-        labels: ``--labels``.
-        variant: ``--variant``.
-        runtime: ``--runtime``.
-        device: ``--device``.
-        engine_options: ``--option``.
-        meters: ``--meter``.
-        everything: ``--all``.
-        vs: ``--vs``.
-        vs_runtime: ``--vs-runtime``.
-        vs_peer: ``--vs-peer``.
-        profile: ``--profile``.
-        roofline: ``--roofline``.
-        hosts: ``--on``.
-        fleet: ``--fleet``.
-        on_python: ``--on-python``; empty where it was not given.
-        on_wheels: ``--on-wheels``.
-        on_keep: ``--on-keep``.
-        output: ``-o``.
-        reports: ``--report``.
-        as_json: ``--json``.
-        require_valid: ``--require-valid``.
+    Returns:
+        A callback for an option, which gives the numbers, each once, in their order; none for an empty text.
     """
 
-    bundle: str
-    scenario: ScenarioName
-    pipeline: Pipeline
-    generator: Generator
-    quick: bool
-    publish: bool
-    soak: float | None
-    seconds: float | None
-    queries: int
-    sustained: bool
-    batch: tuple[int, ...]
-    threads: tuple[int, ...]
-    streams: tuple[int, ...]
-    target_qps: float
-    latency_bound: float
-    data: Path | None
-    labels: Path | None
-    variant: str | None
-    runtime: str | None
-    device: str
-    engine_options: tuple[str, ...]
-    meters: tuple[str, ...]
-    everything: bool
-    vs: tuple[str, ...]
-    vs_runtime: tuple[str, ...]
-    vs_peer: tuple[str, ...]
-    profile: bool
-    roofline: bool
-    hosts: tuple[str, ...]
-    fleet: Path | None
-    on_python: str
-    on_wheels: Path | None
-    on_keep: bool
-    output: Path | None
-    reports: tuple[Path, ...]
-    as_json: bool
-    require_valid: bool
+    def read(ctx: click.Context, param: click.Parameter, given: str) -> tuple[int, ...]:
+        try:
+            found = tuple(dict.fromkeys(int(part) for part in given.split(","))) if given else ()
+        except ValueError as error:
+            raise click.BadParameter(
+                f"{given!r}: give whole numbers with commas between them, such as 1,4,16", ctx, param
+            ) from error
+        if found and min(found) < least:
+            raise click.BadParameter(f"{given!r}: give numbers of {least} or more", ctx, param)
+        return found
+
+    return read
 
 
 def bench_options(command: F) -> F:
@@ -146,9 +63,21 @@ _WORK = (
         "random moments; all at once.",
     ),
     click.option(
-        "--batch", type=Numbers(1), default="1", show_default=True, help="Samples the model is given at once."
+        "--batch",
+        metavar="N[,N…]",
+        callback=numbers(1),
+        default="1",
+        show_default=True,
+        help="Samples the model is given at once.",
     ),
-    click.option("--streams", type=Numbers(1), default="1", show_default=True, help="Threads that answer at a time."),
+    click.option(
+        "--streams",
+        metavar="N[,N…]",
+        callback=numbers(1),
+        default="1",
+        show_default=True,
+        help="Threads that answer at a time.",
+    ),
     click.option("--target-qps", type=float, default=0.0, metavar="QPS", help="Arrivals a second, for server."),
     click.option(
         "--latency-bound",
@@ -187,8 +116,9 @@ _ENGINE = (
     click.option("--device", default="auto", show_default=True, help="Device, as the runtime calls it."),
     click.option(
         "--threads",
-        type=Numbers(0),
-        default=(),
+        metavar="N[,N…]",
+        callback=numbers(0),
+        default="",
         help="Threads of one inference; 0: one per core.  [default: as tuned]",
     ),
     engine_option,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from edgekit.benchmarks.cli_options import Asked
+    from edgekit.benchmarks.cli_asked import Asked
     from edgekit.benchmarks.results.records import Result
     from edgekit.benchmarks.running.events import Event
     from edgekit.benchmarks.versus.records import Matrix, Versus

@@ -16,7 +16,7 @@ from edgekit.errors import InputError
 from edgekit.locations import resolve
 
 if TYPE_CHECKING:
-    from edgekit.benchmarks.cli_options import Asked
+    from edgekit.benchmarks.cli_asked import Asked
     from edgekit.benchmarks.remote.records import Board, Outcome, RemoteEvent
     from edgekit.benchmarks.results.records import Result
 

@@ -19,7 +19,7 @@ from edgekit.errors import ExecutionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgekit.benchmarks.cli_options import Asked
+    from edgekit.benchmarks.cli_asked import Asked
     from edgekit.benchmarks.results.records import Result
 
 

@@ -23,7 +23,7 @@ from edgekit.locations import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgekit.benchmarks.cli_options import Asked
+    from edgekit.benchmarks.cli_asked import Asked
     from edgekit.benchmarks.versus.records import Kind
 
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.cli_options import Asked
+from edgekit.benchmarks.cli_asked import Asked
 from edgekit.benchmarks.running.command import shown
 
 if TYPE_CHECKING:

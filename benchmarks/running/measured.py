@@ -79,9 +79,9 @@ def measure(job: Job, imported: float, tell: Callable[[Event], None]) -> tuple[F
     # Imported here: none of it belongs to the cost of importing edgekit.
     from edgekit.benchmarks.scenarios.run import measure as run_scenario
 
-    usage = _usage()
+    cpu, faults = _usage()
     trace = run_scenario(plan, workload, lambda seconds, queries: tell(Tick(seconds, plan.seconds, queries)))
-    usage = tuple(after - earlier for after, earlier in zip(_usage(), usage, strict=True))
+    cpu, faults = _usage()[0] - cpu, _usage()[1] - faults
     memory = status("self")
     tell(Phase("check"))
     after, wrong_after = check_golden(opened)
@@ -99,8 +99,8 @@ def measure(job: Job, imported: float, tell: Callable[[Event], None]) -> tuple[F
         rss_import=rss_import,
         rss_peak=memory.get("VmHWM", _max_rss()),
         swapped=memory.get("VmSwap", 0.0),
-        faults=int(usage[1]),
-        cpu=usage[0],
+        faults=faults,
+        cpu=cpu,
         overhead_us=per_query_us(),
         packages=_packages(),
         python=platform.python_version(),
@@ -208,9 +208,10 @@ def _stable(times: list[float]) -> bool:
     return abs(later - earlier) <= _STABLE * earlier
 
 
-def _usage() -> tuple[float, float]:
+def _usage() -> tuple[float, int]:
+    """Return seconds of processor time, and pages read from the disk, so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime, float(usage.ru_majflt)
+    return usage.ru_utime + usage.ru_stime, usage.ru_majflt
 
 
 def _max_rss() -> float:

@@ -17,7 +17,7 @@ import pytest
 
 import tiny_bundle as tiny
 from cli_runner import fails, run
-from edgekit.benchmarks.cli_options import Asked
+from edgekit.benchmarks.cli_asked import Asked
 from edgekit.benchmarks.cli_words import uncovered, words
 from edgekit.benchmarks.results import files
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,7 @@ def test_a_run_of_each_pipeline(tiny_bundle: Path, pipeline: Any) -> None:
     assert {"memory rss", "load other processes"} <= {series.name for series in found.series}
     assert found.energy.status in ("measured", "unmeasured")
     assert 0 < found.harness.overhead_us < 1000
+    assert time.time() - 120 < found.began < time.time()
     names = [event.name for event in told if isinstance(event, Phase)]
     assert names == ["choose", "idle before", "import", "load", "warm", "measure", "check", "idle after", "done"]
     assert f"--pipeline {pipeline}" in found.command

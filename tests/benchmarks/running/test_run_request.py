@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.benchmarks.cli_options import Asked, bench_options
+from edgekit.benchmarks.cli_asked import Asked
+from edgekit.benchmarks.cli_options import bench_options
 from edgekit.benchmarks.cli_runs import requests
 from edgekit.benchmarks.running.command import command
 from edgekit.benchmarks.running.request import (
