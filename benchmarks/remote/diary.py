@@ -37,11 +37,11 @@ class Diary:
     def say(self, text: str) -> None:
         """Tell a person something, and keep it."""
         self._write(f"[{time.monotonic() - self._begin:9.2f} s] {self.step}: {text}")
-        self._tell(RemoteEvent(self._board, self.step, text))
+        self._send(RemoteEvent(self._board, self.step, text))
 
     def sent(self, done: int, total: int) -> None:
         """Tell how far sending is, in bytes."""
-        self._tell(RemoteEvent(self._board, self.step, "", done, total))
+        self._send(RemoteEvent(self._board, self.step, "", done, total))
 
     def printed(self, data: bytes) -> None:
         """Keep what the board's run printed; what it told as events is passed on."""
@@ -74,8 +74,16 @@ class Diary:
             event = events.from_line(line)
         except BundleError:
             return False
-        self._tell(RemoteEvent(self._board, self.step, "", bench=event))
+        self._send(RemoteEvent(self._board, self.step, "", bench=event))
         return True
+
+    def _send(self, event: RemoteEvent) -> None:
+        try:
+            self._tell(event)
+        except Exception:
+            # The board is still to be cleaned up, and that is told too.
+            self._tell = lambda event: None
+            raise
 
     def _write(self, line: str) -> None:
         self._stream.write(f"{line}\n")

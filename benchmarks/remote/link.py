@@ -130,6 +130,9 @@ class Link:
 
     def _command(self, command: str, stdin: BinaryIO, mark: str, seconds: float, on_tick: Callable[[], None]) -> bytes:
         """Run one command; `seconds` of 0 is no limit, as with files, where ssh itself notices a dead link."""
+        if self._master is not None and self._master.poll() is not None:
+            # The client would connect by itself, and nobody would know that the link was cut.
+            raise LinkDownError(f"{self._address}: the connection has ended")
         how = ["-S", str(self._socket), "-o", "ControlMaster=no"] if self._socket else ["-o", "ControlPath=none"]
         end = time.monotonic() + seconds + self._settings.connect + self._settings.alive
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:

@@ -59,12 +59,13 @@ def visit(
     try:
         try:
             _steps(there, diary, link)
-        except (EdgekitError, OSError) as error:
+        except Exception as error:
+            # Whatever it is, the board is to be left clean, and the other boards are to go on.
             end = _as_end(error)
         guard.begin_cleaning(_CLEANING if end.ending != "done" else settings.patience)
         if end.ending not in ("lost", "unreachable", "refused"):
             found, end = _collected(there, diary, end, board.name, output)
-        left = _cleaned(there, diary, link, end, settings.keep)
+        left = _cleaned(there, diary, end, settings.keep)
         diary.say(f"{end.ending}: {end}" if str(end) else end.ending)
     finally:
         link.close()
@@ -137,15 +138,12 @@ def _collected(
         return found, end
 
 
-def _cleaned(there: Visit, diary: Diary, link: Link, end: BoardError, keep: bool) -> str:
+def _cleaned(there: Visit, diary: Diary, end: BoardError, keep: bool) -> str:
     """Clean up, and say what is left."""
-    if not there.folder or end.ending in ("unreachable",):
-        return ""
+    if not there.folder or end.ending == "lost":
+        return there.folder
     with diary.during("clean"):
         try:
-            if end.ending == "lost":
-                link.open()
-                there.stop()
             there.clean()
         except (EdgekitError, OSError) as error:
             with suppress(OSError):
@@ -154,7 +152,7 @@ def _cleaned(there: Visit, diary: Diary, link: Link, end: BoardError, keep: bool
     return there.folder if keep else ""
 
 
-def _as_end(error: EdgekitError | OSError) -> BoardError:
+def _as_end(error: Exception) -> BoardError:
     if isinstance(error, BoardError):
         return error
     if isinstance(error, LinkDownError):
@@ -163,4 +161,4 @@ def _as_end(error: EdgekitError | OSError) -> BoardError:
         return BoardError("failed", f"what the board brought, or what was to be sent, cannot be used: {error}")
     if isinstance(error, OSError):
         return BoardError("failed", f"{error.filename or 'this machine'}: {error.strerror or error}")
-    return BoardError("failed", str(error))
+    return BoardError("failed", str(error) if isinstance(error, EdgekitError) else f"{type(error).__name__}: {error}")
