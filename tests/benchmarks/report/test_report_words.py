@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -208,12 +209,9 @@ def test_markdown_has_sentences_table_reasons_devices_and_commands() -> None:
 def test_markdown_shows_hostile_names_as_they_are() -> None:
     name = "<img src=x onerror=alert(1)> [a](javascript:b) `c` |d| @team #1\n# head"
     shown = markdown.render([changed(RUN, "subject.bundle", name)], name)
-    assert "<img" not in shown
+    assert not re.search(r"(?<!\\)[<>`]", shown.split("## Runs")[0])
     assert "\n# head" not in shown
-    assert (
-        "\\<img src=x onerror=alert(1)\\> \\[a\\](javascript:b) \\`c\\` \\|d\\| \\@team \\#1? \\# head"
-        in shown.replace("?\\# head", "? \\# head")
-    )
+    assert r"\<img src=x onerror=alert(1)\> \[a\](javascript:b) \`c\` \|d\| \@team \#1?\# head" in shown
     fence = markdown.render([changed(RUN, "command", "echo ```` && ``` x")])
     assert "`````sh\necho ```` && ``` x\n`````" in fence
 
