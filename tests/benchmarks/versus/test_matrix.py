@@ -1,0 +1,131 @@
+"""Every variant on every runtime: a real short run of two, and the front by hand."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import litert_towers
+import tiny_bundle
+from bench_results import result
+from edgekit.benchmarks.running.events import Event, Note, Phase
+from edgekit.benchmarks.running.request import RunRequest
+from edgekit.benchmarks.versus import matrix as module
+from edgekit.benchmarks.versus.matrix import cool, matrix
+from edgekit.benchmarks.versus.records import Matrix
+from edgekit.bundle.schema import dumps, loads
+from edgekit.errors import ExecutionError, InputError, RuntimeUnavailableError
+
+
+def test_two_variants_on_their_runtimes(tmp_path: Path) -> None:
+    path = litert_towers.bundle(tmp_path / "both.edge")
+    events: list[Event] = []
+    request = RunRequest(str(path), pipeline="image", seconds=0.3, baseline=0.0)
+    table, results = matrix(request, events.append)
+    assert [(row.variant, row.runtime.split()[0]) for row in table.rows] == [
+        ("fp32", "onnxruntime"),
+        ("litert", "litert"),
+    ]
+    assert [row.result for row in table.rows] == [found.id for found in results]
+    for row, found in zip(table.rows, results, strict=True):
+        assert (row.p50, row.p99, row.throughput) == (found.p50, found.p99, found.throughput.value)
+        assert row.memory == found.memory.rss_peak
+        assert row.cosine == pytest.approx(1, abs=1e-3)
+        assert row.size > 10_000
+        assert row.fidelity is None
+        # Less than a second is never VALID, and what is not VALID beats nothing.
+        assert (row.verdict, row.front) == ("INVALID", False)
+        assert row.reasons == found.reasons
+    assert loads(Matrix, dumps(table), "matrix") == table
+    assert next(event.text for event in events if isinstance(event, Note)) == "1 of 2: fp32 on onnxruntime (cpu)"
+
+
+def test_what_fails_or_cannot_be_opened_has_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = litert_towers.bundle(tmp_path / "both.edge")
+
+    def run(request: RunRequest, on_event: Any) -> Any:
+        if request.variant == "litert":
+            raise ExecutionError("its process was ended by SIGSEGV")
+        return result()
+
+    monkeypatch.setattr(module, "run", run)
+    table, results = matrix(RunRequest(str(path)), lambda event: None)
+    failed = table.rows[1]
+    assert (failed.verdict, failed.reasons, failed.p50, failed.result) == (
+        "",
+        ("its process was ended by SIGSEGV",),
+        None,
+        "",
+    )
+    assert len(results) == 1
+    with pytest.raises(RuntimeUnavailableError, match="offers no device 'moon'"):
+        matrix(RunRequest(str(path), device="moon"), lambda event: None)
+    with pytest.raises(InputError, match="--batch 0"):
+        matrix(RunRequest(str(path), batch=0), lambda event: None)
+
+
+def test_the_front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four runs: true and slow, fast and rough, worse than both, and the best one INVALID."""
+    path = tiny_bundle.build(tmp_path / "four.edge", variants=("fp32", "static", "wrong", "nan"), change=_quantized)
+    figures = {
+        "fp32": (10.0, 1.0, "VALID"),
+        "static": (4.0, 0.95, "VALID"),
+        "wrong": (11.0, 0.9, "VALID"),
+        "nan": (1.0, 1.0, "INVALID"),
+    }
+
+    def run(request: RunRequest, on_event: Any) -> Any:
+        ms, agreement, verdict = figures[str(request.variant)]
+        plain = result()
+        accuracy = replace(plain.accuracy, agreement=None if request.variant == "fp32" else agreement)
+        return replace(plain, p50=ms, accuracy=accuracy, verdict=verdict)
+
+    monkeypatch.setattr(module, "run", run)
+    table, _ = matrix(RunRequest(str(path)), lambda event: None)
+    assert {row.variant: row.front for row in table.rows} == {
+        "fp32": True,
+        "static": True,
+        "wrong": False,
+        "nan": False,
+    }
+
+
+def _quantized(manifest: Any) -> Any:
+    first, *rest = manifest.variants
+    return replace(manifest, variants=(first, *(replace(v, precision="int8") for v in rest)))
+
+
+def _zone(root: Path, degrees: float) -> None:
+    folder = root / "sys/class/thermal/thermal_zone0"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "type").write_text("cpu-thermal\n")
+    (folder / "temp").write_text(f"{int(1000 * degrees)}\n")
+
+
+def test_a_hot_device_cools_down_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _zone(tmp_path, 70.0)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        _zone(tmp_path, 70.0 - 10 * len(waits))
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    events: list[Event] = []
+    zone = next(iter(module.Thermal(tmp_path).read()))
+    cool(tmp_path, {zone: 45.0}, events.append)
+    assert len(waits) == 3  # 60, 50, 40
+    assert events == [Phase("cool", 60.0)]
+
+
+def test_it_does_not_wait_for_ever_nor_without_sensors(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    cool(tmp_path, {}, lambda event: None)
+    _zone(tmp_path, 90.0)
+    zone = next(iter(module.Thermal(tmp_path).read()))
+    cool(tmp_path, {zone: 20.0, "gone": 20.0}, lambda event: None, most=0.1)
+    assert time.monotonic() - begin < 30
