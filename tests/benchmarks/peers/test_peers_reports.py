@@ -1,9 +1,11 @@
-"""The comparison with peers: its tables, its children, and what happens when one of them ends."""
+"""The comparison with peers: its table, its contenders, and the material they share."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -15,33 +17,70 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tiny_bundle as tiny
+from bench_results import result as some_result
 from edgekit.benchmarks.peers import cold_start, contenders, decoders, material, overhead, photo_to_embedding
 from edgekit.benchmarks.peers.material import SIZES, Material, jpeg
+from edgekit.benchmarks.results.records import Estimate
+from edgekit.benchmarks.versus.records import Agreement, Comparison, Contender, Opened, Side, Versus
+from edgekit.bundle.schema import to_plain
+from edgekit.errors import InputError, MissingDependencyError
 from edgekit.ratios import Ratio
 
 TWICE = asdict(Ratio(2.0, 1.9, 2.125, 25))
 ONCE = asdict(Ratio(1.0, 1.0, 1.0, 25))
+
+
+def _side(name: str, ms: float, running: int | None) -> Side:
+    opened = Opened("m", "", "", "", "", "e 1", "cpu", 0, 1.0)
+    return Side(name, "edgekit", opened, running, 9.0, Estimate(ms, ms, ms, 25), (ms,) * 25, 100.0)
+
+
+def _found(*reasons: str) -> Versus:
+    comparisons = (
+        Comparison("open_clip", Estimate(2.0, 1.9, 2.125, 25), Agreement(0.9999, 0.99995, 8, "")),
+        Comparison("other", Estimate(0.5, 0.4, 0.6, 25), Agreement(None, None, 8, "another embedding space")),
+    )
+    return Versus(
+        schema_version=1,
+        date="2026-01-31T00:00:00Z",
+        edgekit="0.1.0",
+        pipeline="photo",
+        data="640x480",
+        samples=4,
+        queries=3,
+        rounds=25,
+        seconds=60.0,
+        goal=0.04,
+        ended="narrow",
+        subject=_side("edgekit", 10.4, 3),
+        others=(_side("open_clip", 20.61, 4), _side("other", 5.0, None)),
+        comparisons=comparisons,
+        context=some_result().context,
+        verdict="INVALID" if reasons else "VALID",
+        reasons=reasons,
+        command="make bench",
+    )
+
+
+COLD = {"edgekit": {"seconds": 0.512, "peak_MiB": 431.6, "time_ratio": TWICE, "peak_ratio": ONCE}}
 RESULT: dict[str, Any] = {
-    "photo to embedding": {
-        "640x480": {
-            "edgekit_fast": {"ms": 10.4, "times_edgekit": ONCE, "cosine": 0.9999},
-            "open_clip": {"ms": 20.61, "times_edgekit": TWICE, "cosine": 1.0},
-        }
-    },
+    "photo to embedding": {"640x480": _found()},
     "SDK over a bare session.run": asdict(Ratio(1.01, 1.0, 1.02, 25)),
-    "cold start": {
-        "edgekit": {"seconds": 0.512, "peak_MiB": 431.6, "time_ratio": TWICE, "peak_ratio": ONCE},
-    },
+    "cold start": COLD,
 }
 
 
 def test_the_report_is_markdown_with_every_figure() -> None:
     lines = photo_to_embedding.report(RESULT).splitlines()
     assert lines == [
-        "| photo to embedding | time over edgekit's | ms | cosine to open_clip |",
-        "|---|---|---|---|",
-        "| 640x480: edgekit_fast | 1.00 (1.00-1.00) | 10 | 0.9999 |",
-        "| 640x480: open_clip | 2.00 (1.90-2.12) | 21 | 1.0 |",
+        "640x480: 25 rounds of 3, VALID",
+        "",
+        "| photo to embedding | time over the first's | ms | threads | cosine to the first |",
+        "|---|---|---|---|---|",
+        "| edgekit | 1.00 (1.00-1.00) | 10 | 3 | 1 |",
+        "| open_clip | 2.00 (1.90-2.12) | 21 | 4 | 0.999900 |",
+        "| other | 0.50 (0.40-0.60) | 5 | ? | another embedding space |",
         "",
         "SDK over a bare session.run: 1.01 (1.00-1.02)",
         "",
@@ -49,41 +88,64 @@ def test_the_report_is_markdown_with_every_figure() -> None:
         "|---|---|---|---|---|",
         "| edgekit | 2.00 (1.90-2.12) | 0.51 | 1.00 (1.00-1.00) | 432 |",
     ]
-    assert len({line.count("|") for line in lines[:4]}) == len({line.count("|") for line in lines[7:]}) == 1
+
+
+def test_reasons_follow_the_table_and_the_rest_may_be_left_out() -> None:
+    report = photo_to_embedding.report({"photo to embedding": {"12 MP": _found("other load: much", "and more")}})
+    assert report.startswith("12 MP: 25 rounds of 3, INVALID\n")
+    assert report.endswith("| another embedding space |\n\n- other load: much\n- and more")
 
 
 def _paths(folder: Path) -> Material:
-    photos = {name: folder / f"{name}.jpg" for name in SIZES}
+    photos = {name: folder / name for name in SIZES}
     return Material(folder / "a.edge", folder / "peer", folder / "a.pt", photos)
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("only_photos", [False, True], ids=["all", "photos"])
 def test_the_command_prints_one_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    as_json: bool,
+    only_photos: bool,
 ) -> None:
     seen: dict[str, Any] = {}
 
-    def compare(given: Material, description: Path, rounds: int) -> dict[str, Any]:
-        seen.update(rounds=rounds, paths=json.loads(description.read_text()))
-        return RESULT["photo to embedding"]
+    def compare(given: Material, small: Path | None, seconds: float, goal: float) -> dict[str, Any]:
+        seen.update(small=small, seconds=seconds, goal=goal)
+        return RESULT["photo to embedding"]  # type: ignore[no-any-return]
 
     monkeypatch.setattr(photo_to_embedding, "prepare", _paths)
+    monkeypatch.setattr(photo_to_embedding, "quantized", lambda given: given.bundle.with_name("small.edge"))
     monkeypatch.setattr(photo_to_embedding, "compare", compare)
     monkeypatch.setattr(photo_to_embedding, "sdk_overhead", lambda given, rounds: Ratio(1.01, 1.0, 1.02, 25))
-    monkeypatch.setattr(photo_to_embedding, "cold_starts", lambda given: RESULT["cold start"])
-    options = ["--cache", str(tmp_path), "--rounds", "3", *(["--json"] if as_json else [])]
-    monkeypatch.setattr(sys, "argv", ["peers", *options])
+    monkeypatch.setattr(photo_to_embedding, "cold_starts", lambda given: COLD)
+    options = ["--cache", str(tmp_path), "--seconds", "3", *(["--json"] if as_json else ["--quantized"])]
+    monkeypatch.setattr(sys, "argv", ["peers", *options, *(["--only-photos"] if only_photos else [])])
     photo_to_embedding.main()
     printed = capsys.readouterr().out
+    expected = {"photo to embedding": RESULT["photo to embedding"]} if only_photos else RESULT
     if as_json:
-        assert json.loads(printed) == RESULT
+        plain = {**expected, "photo to embedding": {"640x480": to_plain(_found())}}
+        assert json.loads(printed) == plain
     else:
-        assert printed == photo_to_embedding.report(RESULT) + "\n"
-    assert seen["rounds"] == 3
-    assert seen["paths"] == {name: str(getattr(_paths(tmp_path), name)) for name in ("bundle", "folder", "weights")}
+        assert printed == photo_to_embedding.report(expected) + "\n"
+    assert (seen["seconds"], seen["goal"]) == (3.0, 0.04)
+    assert seen["small"] == (None if as_json else tmp_path / "small.edge")
 
 
-@pytest.mark.parametrize("wrong", [["--rounds", "many"], ["--fast"], ["extra"]], ids=["number", "option", "argument"])
+def test_preparing_measures_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(photo_to_embedding, "prepare", _paths)
+    monkeypatch.setattr(photo_to_embedding, "compare", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(sys, "argv", ["peers", "--cache", str(tmp_path), "--prepare"])
+    photo_to_embedding.main()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("wrong", [["--seconds", "many"], ["--fast"], ["extra"]], ids=["number", "option", "argument"])
 def test_wrong_use_is_told(monkeypatch: pytest.MonkeyPatch, wrong: list[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["peers", *wrong])
     with pytest.raises(SystemExit) as caught:
@@ -91,110 +153,135 @@ def test_wrong_use_is_told(monkeypatch: pytest.MonkeyPatch, wrong: list[str]) ->
     assert caught.value.code == 2
 
 
-# a contender's own process
+def test_the_quantized_variant_takes_the_front(tmp_path: Path) -> None:
+    given = _paths(tmp_path)
+    plain = photo_to_embedding.contenders(given, None)
+    assert [(one.kind, one.decoding) for one in plain] == [
+        ("edgekit", "fast"),
+        ("edgekit", "exact"),
+        ("modern-onnx-clip", "fast"),
+        ("open-clip", "fast"),
+    ]
+    assert plain[3].model == f"ViT-B-32:{given.weights}"
+    small = tiny.build(tmp_path / "small.edge", variants=("wrong", "fp32"), change=_quantized, extra={"q.json": b"{}"})
+    first, *rest = photo_to_embedding.contenders(given, small)
+    assert (first.name, first.variant, first.model) == ("edgekit, quantized", "fp32", str(small))
+    assert [one.name for one in rest] == ["edgekit", "modern-onnx-clip", "open_clip"]
 
 
-def test_a_contender_answers_each_photo_with_time_and_embedding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "material.json").write_text('{"bundle": "a.edge"}')
+def _quantized(manifest: Any) -> Any:
+    from dataclasses import replace
 
-    def load(paths: dict[str, str]) -> Any:
-        assert paths == {"bundle": "a.edge"}
-        return lambda photo: np.array([len(photo), 0.5], np.float32)
-
-    monkeypatch.setitem(contenders.CONTENDERS, "mine", load)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("a.jpg\nlonger name.jpg\n"))
-    contenders.serve("mine", tmp_path / "material.json")
-    ready, *answers = capsys.readouterr().out.splitlines()
-    assert ready == "ready"
-    parsed = [json.loads(answer) for answer in answers]
-    assert [answer["embedding"] for answer in parsed] == [[5.0, 0.5], [15.0, 0.5]]
-    assert all(isinstance(answer["ns"], int) and answer["ns"] >= 0 for answer in parsed)
+    first, second = manifest.variants
+    return replace(manifest, variants=(first, replace(second, quantization="q.json")))
 
 
-def test_the_names_are_those_of_the_functions() -> None:
-    assert list(contenders.CONTENDERS) == ["edgekit_fast", "edgekit_exact", "modern_onnx_clip", "open_clip"]
-    assert photo_to_embedding.BASE in contenders.CONTENDERS
-
-
-@pytest.fixture(name="children")
-def _children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
-    """Contenders are small programs in the place of models; each is kept, to see that it ends."""
-    started: list[subprocess.Popen[str]] = []
-    real = subprocess.Popen
-    programs = {
-        "good": (
-            "print('chatter'); print('ready', flush=True)\nimport json, sys\nfor line in sys.stdin:\n"
-            "    print(json.dumps({'ns': 2_000_000, 'embedding': [0.6, 0.8]}), flush=True)"
-        ),
-        "dead": "raise SystemExit(3)",
-        "late": "print('ready', flush=True); input(); raise SystemExit(4)",
-    }
-
-    def start(command: list[str], **options: Any) -> subprocess.Popen[str]:
-        child: subprocess.Popen[str] = real([sys.executable, "-c", programs[command[3].split("-")[0]]], **options)
-        started.append(child)
-        return child
-
-    monkeypatch.setattr(photo_to_embedding.subprocess, "Popen", start)
-    monkeypatch.setattr(photo_to_embedding, "PAUSE", 0)
-    return started
-
-
-def test_chatter_before_ready_is_passed_over(children: list[subprocess.Popen[str]], tmp_path: Path) -> None:
-    with photo_to_embedding.Contender("good", tmp_path / "m.json") as contender:
-        assert contender.embed(tmp_path / "1.jpg") == (0.002, [0.6, 0.8])
-    assert children[0].poll() is not None
-
-
-@pytest.mark.parametrize(("name", "code"), [("dead", 3), ("late", 4)])
-def test_a_contender_that_ends_is_told_with_its_code(
-    children: list[subprocess.Popen[str]], tmp_path: Path, name: str, code: int
-) -> None:
-    with pytest.raises(RuntimeError, match=f"a contender ended: exit code {code}"):
-        photo_to_embedding.Contender(name, tmp_path / "m.json").embed(tmp_path / "1.jpg")
-
-
-def test_every_contender_takes_part_in_every_round(
-    children: list[subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        photo_to_embedding, "CONTENDERS", dict.fromkeys(("good-1", "open_clip", photo_to_embedding.BASE))
-    )
-    seen: list[str] = []
-
-    class Quick:
-        def __init__(self, name: str, description: Path) -> None:
-            self.name = name
-
-        def embed(self, photo: Path) -> tuple[float, list[float]]:
-            seen.append(self.name)
-            return (0.03 if self.name == "good-1" else 0.01), [1.0, 0.0] if self.name == "open_clip" else [0.6, 0.8]
-
-        def __exit__(self, *_: object) -> None:
-            seen.append(f"end {self.name}")
-
-    monkeypatch.setattr(photo_to_embedding, "Contender", Quick)
-    found = photo_to_embedding.compare(_paths(tmp_path), tmp_path / "m.json", 4)
+def test_each_size_is_one_run_over_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(photo_to_embedding, "run", lambda request, on_event: seen.append(request) or _found())
+    found = photo_to_embedding.compare(_paths(tmp_path), None, 5.0, 0.1)
     assert list(found) == list(SIZES)
-    row: Any = found["12 MP"]["good-1"]
-    assert (row["ms"], row["cosine"], row["times_edgekit"]["median"]) == (30.0, 0.6, pytest.approx(3.0))
-    base: Any = found["12 MP"][photo_to_embedding.BASE]
-    assert base["times_edgekit"] == asdict(Ratio(1.0, 1.0, 1.0, 4))
-    rounds = [seen[i : i + 3] for i in range(0, 2 * 6 * 3, 3)]
-    assert all(sorted(names) == sorted(photo_to_embedding.CONTENDERS) for names in rounds)
-    assert len({tuple(names) for names in rounds}) > 1  # not always in one order
-    assert seen[-3:] == ["end good-1", "end open_clip", f"end {photo_to_embedding.BASE}"]
+    assert [Path(request.data).name for request in seen] == ["640x480", "12 MP"]
+    assert {(request.seconds, request.goal, request.pipeline) for request in seen} == {(5.0, 0.1, "photo")}
 
 
-def test_where_one_does_not_start_the_others_are_ended(
-    children: list[subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# peers, opened in this process
+
+
+def _visual(path: Path) -> None:
+    """A tower that gives the mean of each colour."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("ReduceMean", ["image"], ["embedding"], axes=[2, 3], keepdims=0)
+    given = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 224, 224])
+    out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 3])
+    graph = helper.make_graph([node], "visual", [given], [out])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+
+
+def test_modern_onnx_clip_turns_photos_into_unit_rows(tmp_path: Path, photos: list[Path]) -> None:
+    _visual(tmp_path / "visual.onnx")
+    (tmp_path / "config.json").write_text('{"image_size": 224, "context_length": 77}')
+    package = importlib.util.find_spec("open_clip")
+    assert package is not None
+    shutil.copy(Path(str(package.origin)).with_name("bpe_simple_vocab_16e6.txt.gz"), tmp_path)
+    peer = Contender("peer", "modern-onnx-clip", str(tmp_path))
+    found, embed = contenders.opened(peer, [str(photo) for photo in photos])
+    rows = [embed(0), embed(1)]
+    assert [row.shape for row in rows] == [(3,), (3,)]
+    assert np.linalg.norm(rows, axis=1) == pytest.approx([1, 1])
+    assert np.abs(rows[0] - rows[1]).max() > 1e-3
+    assert found.engine.startswith("onnxruntime ")
+    assert (found.model, found.space, found.threads) == (str(tmp_path), "", 0)
+    with pytest.raises(InputError, match="peer: has no setting of threads"):
+        contenders.opened(Contender("peer", "modern-onnx-clip", str(tmp_path), threads=1), [])
+
+
+def test_open_clip_turns_photos_into_unit_rows(tmp_path: Path, photos: list[Path]) -> None:
+    """An architecture of our own, small, added to those that open_clip knows."""
+    from edgekit.converters import torch_compat
+
+    torch_compat.prepare()
+    import open_clip
+    import torch
+
+    vision = {"image_size": 48, "layers": 1, "width": 64, "head_width": 32, "patch_size": 16}
+    text = {"context_length": 8, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    (tmp_path / "edgekit-tiny.json").write_text(json.dumps({"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}))
+    open_clip.add_model_config(tmp_path)
+    model = open_clip.create_model("edgekit-tiny")
+    weights = tmp_path / "tiny.pt"
+    torch.save(model.state_dict(), weights)
+    before = torch.get_num_threads()
+    try:
+        peer = Contender("peer", "open-clip", f"edgekit-tiny:{weights}", threads=1)
+        found, embed = contenders.opened(peer, [str(photo) for photo in photos])
+        row = embed(0)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert np.linalg.norm(row) == pytest.approx(1)
+    _, _, transform = open_clip.create_model_and_transforms("edgekit-tiny")
+    with Image.open(photos[0]) as image, torch.no_grad():
+        expected = model.eval().encode_image(transform(image)[None], normalize=True)[0].numpy()
+    assert np.abs(row - expected).max() < 1e-5
+    assert found.engine.startswith("torch ")
+    assert found.threads == 1
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["ViT-B-32", "ViT-B-32:/nowhere.pt", ":x", "nowhere.edge", "{}"],
+    ids=["name", "path", "no name", "file", "ours"],
+)
+def test_open_clip_says_what_it_needs(tiny_bundle: Path, model: str) -> None:
+    peer = Contender("peer", "open-clip", model.format(tiny_bundle))
+    with pytest.raises(InputError, match=r"nowhere\.edge|give --vs-peer open-clip=ARCHITECTURE:CHECKPOINT"):
+        contenders.checkpoint(peer)
+
+
+def test_a_bundle_names_the_weights_it_was_made_of(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    (tmp_path / "w.pt").write_bytes(b"")
+
+    def change(manifest: Any) -> Any:
+        return replace(manifest, source=replace(manifest.source, uri=f"open_clip:ViT-B-32:{tmp_path / 'w.pt'}"))
+
+    bundle = tiny.build(tmp_path / "made.edge", change=change)
+    assert contenders.checkpoint(Contender("p", "open-clip", str(bundle))) == ("ViT-B-32", tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize(("kind", "package"), [("modern-onnx-clip", "onnx_clip"), ("open-clip", "open_clip")])
+def test_a_peer_that_is_not_installed_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any, package: str
 ) -> None:
-    monkeypatch.setattr(photo_to_embedding, "CONTENDERS", dict.fromkeys(("good-1", "good-2", "dead")))
-    with pytest.raises(RuntimeError, match="exit code 3"):
-        photo_to_embedding.compare(_paths(tmp_path), tmp_path / "m.json", 1)
-    assert [child.poll() is not None for child in children] == [True, True, True]
+    (tmp_path / "w.pt").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, package, None)  # what a missing package looks like to `import`
+    model = str(tmp_path) if kind == "modern-onnx-clip" else f"ViT-B-32:{tmp_path / 'w.pt'}"
+    with pytest.raises(MissingDependencyError, match=f"the peer p is not installed .*; pip install .*{kind}"):
+        contenders.opened(Contender("p", kind, model), [])
 
 
 # cold start, overhead, decoders
@@ -220,6 +307,8 @@ def test_cold_starts_leave_the_first_round_out(tmp_path: Path, monkeypatch: pyte
         return (9.0, 999.0) if first else (2.0 if "import edgekit" in program else 1.0, 50.0)
 
     monkeypatch.setattr(cold_start, "_run", run)
+    (tmp_path / "640x480").mkdir()
+    (tmp_path / "640x480" / "a.jpg").write_bytes(b"")
     found: Any = cold_start.cold_starts(_paths(tmp_path))
     assert list(found) == ["bare onnxruntime", "edgekit", "modern-onnx-clip"]
     assert len(runs) == 3 * (cold_start._ROUNDS + 1)
@@ -292,4 +381,24 @@ def test_material_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert made == ["weights", f"open_clip:ViT-B-32:{first.weights}", "peer"]
     assert material.prepare(tmp_path / "cache") == first
     assert len(made) == 3
-    assert first.photos["1 MP"].name == "1MP.jpg"
+    assert first.photos["1 MP"].name == "1MP"
+    assert len(list(first.photos["1 MP"].glob("*.jpg"))) == len(material._SOURCE_PHOTOS)
+
+
+def test_a_bundle_is_quantized_once_under_a_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **options: Any) -> None:
+        commands.append(command)
+        Path(command[command.index("-o") + 1]).write_bytes(b"")
+
+    monkeypatch.setattr(material.subprocess, "run", run)
+    given = _paths(tmp_path)
+    assert material.quantized(given) == material.quantized(given) == tmp_path / "ViT-B-32-int8.edge"
+    (command,) = commands
+    assert command[1:5] == ["-m", "edgekit.cli.main", "quantize", str(given.bundle)]
+    assert command[command.index("--min-agreement") + 1] == "0.9"
+    from edgekit.converters.quantize.cli import quantize
+
+    known = {name for option in quantize.params for name in option.opts}
+    assert {word for word in material.PROMISE if word.startswith("--")} <= known
