@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -105,10 +104,9 @@ def columns(head: str, where: str, volts: bool) -> Columns:
 
 
 def split(line: str, delimiter: str) -> list[str]:
-    """Return the fields of a line, without surrounding space."""
-    if delimiter == " ":
-        return line.split()
-    return [field.strip() for field in next(csv.reader([line.strip()], delimiter=delimiter), [])]
+    """Return the fields of a line, without surrounding space and quotation marks."""
+    fields = line.split() if delimiter == " " else line.split(delimiter)
+    return [field.strip().strip('"') for field in fields]
 
 
 def power(fields: list[str], found: Columns, volts: float | None) -> float | None:

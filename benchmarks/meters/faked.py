@@ -137,7 +137,7 @@ FAKED = (
             "powercap",
             {"name": "package-0", "energy_uj": "0", "max_energy_range_uj": f"{1e6 * _RANGE:.0f}"},
         ),
-        _sine(28.0, 17.0, 1.1),
+        _sine(28.0, 9.0, 1.1),
         lambda _, joules: {"energy_uj": f"{1e6 * ((0.6 * _RANGE + joules) % _RANGE):.0f}"},
     ),
     Faked(

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import numpy as np
@@ -129,11 +129,10 @@ class _Writer:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._stop = threading.Event()
+        self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.times: list[int] = []
-        self.watts: list[list[float]] = []
-        self._joules = [0.0] * len(FAKED)
+        self._began = time.perf_counter_ns()
+        self._shown: list[list[tuple[int, float, float]]] = [[] for _ in FAKED]
         for faked in FAKED:
             self._prepare(faked)
         self._write()
@@ -146,12 +145,16 @@ class _Writer:
         self._thread.join()
 
     def joules(self, index: int, begin: int, end: int) -> float:
-        """Integrate what was shown: each value from its writing to the next one's."""
-        times = np.array(self.times, np.float64)
-        watts = np.array([row[index] for row in self.watts])
+        """Return what a device showed: each power from its writing to the next one's."""
+        times, watts, _ = (np.array(column, np.float64) for column in zip(*self._shown[index], strict=True))
         energy = np.concatenate(([0.0], np.cumsum(watts[:-1] * np.diff(times)))) / 1e9
         first, last = np.interp([begin, end], times, energy)
         return float(last - first)
+
+    def write(self) -> None:
+        """Write every device's present value."""
+        with self._lock:
+            self._write()
 
     def _prepare(self, faked: Faked) -> None:
         for link in faked.links:
@@ -165,24 +168,19 @@ class _Writer:
 
     def _run(self) -> None:
         while not self._stop.wait(_TICK):
-            self._write()
+            self.write()
 
     def _write(self) -> None:
-        began = time.perf_counter_ns()
-        seconds = (began - self.times[0]) / 1e9 if self.times else 0.0
-        passed = (began - self.times[-1]) / 1e9 if self.times else 0.0
-        row = []
-        for index, faked in enumerate(FAKED):
-            watts = faked.power(seconds)
-            if self.watts:
-                self._joules[index] += passed * self.watts[-1][index]
-            for name, text in faked.files(watts, self._joules[index]).items():
+        for faked, shown in zip(FAKED, self._shown, strict=True):
+            now = time.perf_counter_ns()
+            watts = faked.power((now - self._began) / 1e9)
+            before, power, joules = shown[-1] if shown else (now, 0.0, 0.0)
+            joules += power * (now - before) / 1e9
+            for name, text in faked.files(watts, joules).items():
                 temporary = self._root / ".edgekit-next"
                 temporary.write_text(text + "\n")
                 temporary.replace(self._root / "sys" / faked.folder / name)
-            row.append(watts)
-        self.watts.append(row)
-        self.times.append(began)
+            shown.append((now, watts, joules))
 
 
 def _show(process: subprocess.Popen[str]) -> tuple[_Writer, dict[str, Any]]:
@@ -199,10 +197,11 @@ def _show(process: subprocess.Popen[str]) -> tuple[_Writer, dict[str, Any]]:
         writer = _Writer(Path(root))
         writer.start()
         try:
-            with suppress(OSError):
-                commands.write("go\n")
-                commands.flush()
-            line = output.readline()
+            line = _answer(commands, output)
+            while line in ("begin\n", "end\n"):
+                # The ends of the measured part fall on fresh values, however late the thread may be.
+                writer.write()
+                line = _answer(commands, output)
         finally:
             writer.stop()
     finally:
@@ -211,6 +210,13 @@ def _show(process: subprocess.Popen[str]) -> tuple[_Writer, dict[str, Any]]:
     if not line:
         raise ExecutionError(f"the reading process failed (exit status {process.wait()}); its message is above")
     return writer, json.loads(line)
+
+
+def _answer(commands: IO[str], output: IO[str]) -> str:
+    with suppress(OSError):
+        commands.write("go\n")
+        commands.flush()
+    return output.readline()
 
 
 def _row(faked: Faked, writer: _Writer, answer: dict[str, Any]) -> Row:

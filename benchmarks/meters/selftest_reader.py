@@ -23,13 +23,13 @@ def main(seconds: float, interval: float, specs: list[str]) -> None:
         interval: seconds between two readings.
         specs: of the meters, see `registry.create`.
     """
-    sys.stdout.write(os.environ.get("UMOCKDEV_DIR", "") + "\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
+    _ask(os.environ.get("UMOCKDEV_DIR", ""))
     with Sampler([registry.create(spec) for spec in specs], interval) as sampler:
         time.sleep(_SETTLE)
+        _ask("begin")
         begin = time.perf_counter_ns()
         time.sleep(seconds)
+        _ask("end")
         end = time.perf_counter_ns()
         time.sleep(_SETTLE)
     found = {}
@@ -43,9 +43,13 @@ def main(seconds: float, interval: float, specs: list[str]) -> None:
         "rates": to_plain(sampler.rates),
         "cpu": sampler.cpu_seconds,
     }
-    sys.stdout.write(json.dumps(answer) + "\n")
+    # umockdev takes its files away when this process ends, and the writer may still write: its answer is waited for.
+    _ask(json.dumps(answer))
+
+
+def _ask(line: str) -> None:
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
-    # umockdev takes its files away when this process ends, and the writer may still write.
     sys.stdin.readline()
 
 
