@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.benchmarks.cli_asked import Asked
+    from edgekit.benchmarks.limits.records import PartTime, Profile
     from edgekit.benchmarks.results.records import Result
     from edgekit.benchmarks.running.events import Event
     from edgekit.benchmarks.versus.records import Matrix, Versus
 
+_TOP = 8
 SUFFIXES = (".html", ".md", ".csv")
 
 
@@ -145,12 +147,26 @@ def _lines(results: Sequence[Result]) -> Iterator[str]:
 
     if len(results) == 1:
         yield text.summary(results[0])
+        for profile in results[0].profiles:
+            yield from _profile(profile)
         return
     yield from cells.aligned([table.HEADS, *table.rows(results)], 1)
     labels = names.labels(results)
     for reason in dict.fromkeys(reason for result in results for reason in result.reasons):
         of = [label for label, result in zip(labels, results, strict=True) if reason in result.reasons]
         yield f"INVALID  {'every run' if len(of) == len(results) else '; '.join(of)}: {reason}"
+
+
+def _profile(found: Profile) -> Iterator[str]:
+    """Tell where a tower's time goes: its parts, then the operators that take the most."""
+    from edgekit.benchmarks.report import cells, numbers
+
+    def rows(times: Sequence[PartTime]) -> list[tuple[str, ...]]:
+        return [(t.name, str(t.nodes), numbers.number(t.ms), numbers.percent(t.share)) for t in times]
+
+    yield f"\n{found.tower} tower under the profiler of {found.runtime}: {numbers.number(found.ms)} ms an inference"
+    yield from cells.aligned([("part", "nodes", "ms", "share"), *rows(found.parts)], 1)
+    yield from cells.aligned([("operator", "nodes", "ms", "share"), *rows(found.ops[:_TOP])], 1)
 
 
 def _report(path: Path, results: Sequence[Result], matrix: Matrix | None) -> str:

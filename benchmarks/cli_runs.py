@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -17,10 +19,11 @@ from edgekit.cli.options import lines_of, settings
 from edgekit.errors import ExecutionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edgekit.benchmarks.cli_asked import Asked
     from edgekit.benchmarks.results.records import Result
+    from edgekit.benchmarks.running.events import Event
 
 
 def run_here(asked: Asked) -> bool:
@@ -42,6 +45,7 @@ def run_here(asked: Asked) -> bool:
         check(request)
     results: list[Result] = []
     failures: list[str] = []
+    notes: list[str] = []
     with cli_output.live() as tell:
         tell(Phase("choose"))
         first = settle(wanted[0], tell)
@@ -49,7 +53,7 @@ def run_here(asked: Asked) -> bool:
             if len(wanted) > 1:
                 tell(Note(f"run {number} of {len(wanted)}: {_combination(request)}"))
             try:
-                found = run(_as_chosen(request, first), tell)
+                found = run(_as_chosen(request, first), partial(_heard, tell, notes))
             except ExecutionError as error:
                 if len(wanted) == 1:
                     raise
@@ -57,6 +61,9 @@ def run_here(asked: Asked) -> bool:
                 continue
             results.append(found)
             cli_output.keep(asked, results)
+    # A terminal has shown them already.
+    for note in notes if not sys.stderr.isatty() else ():
+        click.echo(note, err=True)
     for failure in failures:
         click.echo(f"failed: {failure}", err=True)
     if results:
@@ -113,6 +120,13 @@ def seconds_of(asked: Asked) -> float:
     if asked.seconds is not None:
         return asked.seconds
     return PUBLISH if asked.publish else QUICK
+
+
+def _heard(tell: Callable[[Event], None], notes: list[str], event: Event) -> None:
+    """Keep what a run says could not be had, and pass everything on."""
+    if isinstance(event, Note):
+        notes.append(event.text)
+    tell(event)
 
 
 def _as_chosen(request: RunRequest, first: RunRequest) -> RunRequest:

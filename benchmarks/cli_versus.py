@@ -60,8 +60,7 @@ def run_beside(asked: Asked) -> bool:
     else:
         chart = side_by_side.versus(found)
         lines = cells.aligned([chart.heads, *chart.rows], 1)
-        reasons = [f"  {found.verdict}  {reason}" for reason in found.reasons]
-        click.echo("\n".join([f"{side_by_side.sentence(found)}  {found.verdict}", *lines, *reasons]))
+        click.echo("\n".join([side_by_side.sentence(found), *lines]))
     return not asked.require_valid or found.verdict == "VALID"
 
 

@@ -96,6 +96,26 @@ def test_every_variant_that_opens_here(tmp_path: Path) -> None:
     assert (tmp_path / "r.html").stat().st_size > 10_000
 
 
+def test_side_by_side_with_another_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
+    other = tiny.build(tmp_path / "other.edge", seed=3)
+    typed = ("--vs", other, "--pipeline", "image", "--seconds", "1", "--threads", "1")
+    found = run("bench", tiny_bundle, *typed, "-o", tmp_path / "out", "--report", tmp_path / "r.html")
+    plain = json.loads((tmp_path / "out" / "versus.json").read_text())
+    assert [side["name"] for side in (plain["subject"], *plain["others"])] == ["tiny", "other"]
+    assert plain["comparisons"][0]["ratio"]["value"] > 0
+    assert plain["command"] == (f"edgekit bench {tiny_bundle} --pipeline image --seconds 1 --threads 1 --vs {other}")
+    assert "times as long" in found.stdout
+    assert (tmp_path / "r.html").stat().st_size > 10_000
+
+
+def test_a_profile_is_printed_and_in_the_result(tiny_bundle: Path, tmp_path: Path) -> None:
+    typed = ("--pipeline", "image", "--profile", *SHORT, "-o", tmp_path / "x.json")
+    found = run("bench", tiny_bundle, *typed)
+    result = files.read(tmp_path / "x.json")
+    assert bool(result.profiles) == ("under the profiler of onnxruntime" in found.stdout)
+    assert bool(result.profiles) != ("no profile of the image tower" in found.stderr)
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

@@ -16,6 +16,7 @@ import pytest
 
 import frozen_bundle
 import json_check
+import litert_towers
 import tiny_bundle as tiny
 from edgekit.benchmarks import bench
 from edgekit.benchmarks.results import files, json_schema
@@ -60,7 +61,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def valid_but_for_length(result: Result) -> list[str]:
     """The reasons of a short run, without those that shortness and a busy test machine bring."""
-    ours = ("the measured part took", "other load", "are too few", "clocks", "queries at the end", "governor")
+    ours = ("the measured part took", "other load", "clocks", "queries at the end", "governor", "reading the sensors")
     return [reason for reason in result.reasons if not reason.startswith(ours) and "too few" not in reason]
 
 
@@ -98,7 +99,7 @@ def test_a_run_of_each_pipeline(tiny_bundle: Path, pipeline: Any) -> None:
     names = [event.name for event in told if isinstance(event, Phase)]
     assert names == ["choose", "idle before", "import", "load", "warm", "measure", "check", "idle after", "done"]
     assert f"--pipeline {pipeline}" in found.command
-    assert "--variant fp32 --runtime onnxruntime --device cpu --threads 0" in found.command
+    assert "--variant fp32 --runtime onnxruntime --threads 0 --device cpu" in found.command
     assert json_check.problems(json_schema.document(), json.loads(files.dumps(found))) == []
 
 
@@ -289,6 +290,25 @@ def test_a_faked_jetson_gives_its_energy_and_its_scope(tiny_bundle: Path, tmp_pa
     assert energy.before.watts == pytest.approx(8.0)
     assert "--meter ina3221" in found.command
     assert not [reason for reason in found.reasons if reason.startswith("energy")]
+
+
+def test_lite_towers_on_their_engine(tmp_path: Path) -> None:
+    found = bench(litert_towers.bundle(tmp_path / "both.edge"), pipeline="image", seconds=SHORT, variant="litert")
+    assert (found.subject.runtime, found.subject.format) == ("litert", "tflite")
+    assert found.accuracy.before.passed
+    assert found.accuracy.after.passed
+    assert not [reason for reason in valid_but_for_length(found) if "nodes" in reason]
+    assert "onnxruntime" not in found.context.packages
+
+
+def test_loadgen_issues_the_queries_of_the_same_run(tiny_bundle: Path) -> None:
+    pytest.importorskip("mlperf_loadgen")
+    request = RunRequest(str(tiny_bundle), pipeline="text", seconds=1.0, generator="loadgen", **REQUEST)
+    found = run(request, lambda event: None)
+    assert found.plan.generator == "loadgen"
+    assert found.latency.n > 100
+    assert valid_but_for_length(found) == []
+    assert "--generator loadgen" in found.command
 
 
 def test_a_meter_that_is_not_here_is_refused_before_anything_runs(tiny_bundle: Path) -> None:
