@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.report import names, sentences, table
@@ -60,7 +61,6 @@ def _versions(result: Result) -> str:
 
 def _code(command: str) -> str:
     shown = printable(command)
-    fence = "`" * max(
-        3, 1 + max((len(run) for run in shown.replace("`", "\0`\0").split("\0") if run[:1] == "`"), default=0)
-    )
+    # A fence must be longer than any run of backticks inside it.
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     return f"{fence}sh\n{shown}\n{fence}"

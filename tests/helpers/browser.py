@@ -32,7 +32,7 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-_PATIENCE = 60.0
+_PATIENCE = 240.0  # seconds, for a machine that does much else
 
 
 @dataclass
