@@ -46,16 +46,16 @@ class Setting:
     width: int = 16
     size: int = 0
     steps: int = 7000
-    few_steps: int = 3000
-    loss_steps: int = 1000
+    few_steps: int = 2400
+    loss_steps: int = 700
     batch: int = 64
-    rate: float = 1e-2
+    rate: float = 2e-2
     views: int = 16
     few: float = 0.1
     seeds: tuple[int, ...] = (0, 1, 2)
-    loss_seeds: tuple[int, ...] = (0, 1)
+    loss_seeds: tuple[int, ...] = (0,)
     losses: tuple[tuple[str, float], ...] = (("bank", 1.0), ("feature", 5.0))
-    full_losses: tuple[tuple[str, float], ...] = (("labels", 1.0), ("bank", 0.5), ("feature", 1.0))
+    full_losses: tuple[tuple[str, float], ...] = (("labels", 1.0), ("bank", 1.0), ("feature", 5.0))
     augmentation: Augmentation = VIEWS
 
 

@@ -104,8 +104,9 @@ def _losses(study: Study) -> str:
         return ""
     order = sorted(arms.items(), key=lambda pair: -mean([run.recall_at_1 for run in pair[1]]).value)
     some = order[0][1]
+    seeds = "1 seed" if len(some) == 1 else f"{len(some)} seeds"
     lines = [
-        f"**each loss alone** ({order[0][0].labelled:.0%} labelled, {some[0].steps:,} steps, {len(some)} seeds)",
+        f"**each loss alone** ({order[0][0].labelled:.0%} labelled, {some[0].steps:,} steps, {seeds})",
         "",
         "| loss | R@1 % | each seed | CPU ms a step |",
         "|---|---|---|---|",

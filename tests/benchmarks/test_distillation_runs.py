@@ -34,6 +34,7 @@ def setting(tmp_path_factory):
         width=4,
         size=16,
         steps=40,
+        few_steps=40,
         loss_steps=40,
         batch=8,
         views=2,
@@ -213,7 +214,8 @@ def test_the_command_writes_json_and_prints_tables(tmp_path, faked, monkeypatch,
     found = json.loads(out.read_text())
     assert found["setting"]["held_out"] == "emoji-noto"
     assert found["setting"]["train"] == ["emoji-twemoji", "emoji-fluent", "openmoji"]
-    assert found["setting"]["steps"] == round(Setting.steps / 2)
+    halves = {name: round(getattr(Setting, name) / 2) for name in ("steps", "few_steps", "loss_steps")}
+    assert {name: found["setting"][name] for name in halves} == halves
     assert found["setting"]["seeds"] == [0, 1]
     assert "distilled less labels alone at equal CPU time" in capsys.readouterr().out
     assert (tmp_path / "study.work").is_dir()

@@ -102,7 +102,8 @@ def test_each_question_has_a_distilled_student_and_two_from_labels_alone():
         ("few labels", "cpu", True),
     ]
     assert {arm.losses for arm in alone} == {(("labels", 1.0),)}
-    assert {arm.steps for arm in taught} == {SETTING.steps}
+    assert [arm.steps for arm in taught] == [SETTING.steps, SETTING.few_steps]
+    assert [arm.steps for arm in alone] == [SETTING.steps, 0, SETTING.few_steps, 0]
 
 
 def test_every_loss_is_tried_alone_and_the_combination_too():
@@ -125,7 +126,7 @@ def test_the_report_says_who_won_by_how_much():
     assert "Teacher: R@1 40.0 % on c (n = 1,911" in text
     assert "cost 3 CPU seconds, once" in text
     assert "106,812 parameters" in text
-    name = "distilled: labels + 0.5 bank + feature"
+    name = "distilled: labels + bank + 5 feature"
     assert f"| {name} | steps | 1,000 (1,000) | 100 | 10 | 36.1 ± 0.2 | 37.1 | +2.0 | 90.2% |" in text
     assert (
         "| labels alone | CPU, embeddings included | 1,000 (100) | 100 | 10 | 26.1 ± 0.2 | 27.1 | +2.0 | 65.2% |"
