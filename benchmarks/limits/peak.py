@@ -48,7 +48,7 @@ def measure(
     count = threads or processors()
     chosen = arrays or bandwidth.size_here()
     key = decisions.key(
-        {"peaks": 2, "threads": count, "sizes": list(sizes), "arrays": arrays and arrays.bytes, "versions": _versions()}
+        {"peaks": 3, "threads": count, "sizes": list(sizes), "arrays": arrays and arrays.bytes, "versions": _versions()}
     )
     kept = None if again else decisions.recall_record(key, Peaks)
     if kept is not None:

@@ -32,7 +32,29 @@ def test_every_kind_that_this_engine_has_is_measured(measured: tuple[dict[str, P
         assert found.size in ("64x64x64", "128x128x128")
         assert found.how.startswith("onnxruntime ")
     assert peaks["fp32"].how.endswith(" MatMul")
-    assert peaks["u8s8"].how.split()[-1] in ("MatMulInteger", "QLinearMatMul")
+    assert peaks["u8s8"].how.split()[-1] in ("MatMulInteger", "QLinearMatMul", "MatMul")
+
+
+@pytest.mark.parametrize("kind", ["u8s8", "s8s8", "u8u8"])
+def test_all_forms_of_a_quantized_product_run(kind: str) -> None:
+    import onnxruntime
+
+    forms = list(gemm._kinds()[kind](64))
+    assert [form.op for form in forms] == ["MatMulInteger", "QLinearMatMul", "QuantizeLinear, MatMul"]
+    ran = [gemm._times(onnxruntime, form, 64, 1, 0.0) for form in forms if kind != "s8s8" or form.op[0] == "Q"]
+    assert all(len(times) >= 2 for times in ran)
+
+
+def test_the_products_multiply_what_they_say() -> None:
+    """Codes of the float form, multiplied by hand."""
+    import onnxruntime
+
+    *_, form = gemm._kinds()["u8s8"](64)
+    left = gemm._values(64, np.float32)
+    found = onnxruntime.InferenceSession(form.model, providers=["CPUExecutionProvider"]).run(None, {"a": left})[0]
+    codes = np.clip(np.rint(left / np.float32(0.01)), 0, 255)
+    expected = (codes * 0.01) @ (gemm._values(64, np.int8) * 0.01)
+    assert np.abs(found - expected).max() < 1e-2 * np.abs(expected).max()
 
 
 def test_a_rate_is_of_the_products_that_were_done(monkeypatch: pytest.MonkeyPatch) -> None:
