@@ -40,7 +40,7 @@ def measure(
     """Measure the peak of each kind of operands.
 
     Args:
-        threads: of one product, at least 1.
+        threads: of one product; 0 is the engine's choice.
         sizes: rows, columns and inner length of the products, rising; a size is left out when the one before was slow.
         seconds: to spend on each size of each operator.
 

@@ -31,7 +31,8 @@ def measure(
     """Return this device's peaks, from an earlier measurement where there is one.
 
     Args:
-        threads: that work at the same time; 0 takes one for each processor that this process may use.
+        threads: that work at the same time; 0 leaves products to the engine's choice, as inferences are, and lets each
+            processor that this process may use move memory.
         sizes: of the products of matrices, see `gemm.measure`.
         seconds: to spend on each size of each operator.
         arrays: size of the arrays of the bandwidth; None chooses it for this device.
@@ -44,23 +45,28 @@ def measure(
         InputError: `threads` is negative.
     """
     if threads < 0:
-        raise InputError(f"threads is {threads}; give 0 (one for each processor) or more")
-    count = threads or processors()
+        raise InputError(f"threads is {threads}; give 0 (the engine's choice) or more")
     chosen = arrays or bandwidth.size_here()
     key = decisions.key(
-        {"peaks": 3, "threads": count, "sizes": list(sizes), "arrays": arrays and arrays.bytes, "versions": _versions()}
+        {
+            "peaks": 4,
+            "threads": threads,
+            "sizes": list(sizes),
+            "arrays": arrays and arrays.bytes,
+            "versions": _versions(),
+        }
     )
     kept = None if again else decisions.recall_record(key, Peaks)
     if kept is not None:
         return kept
     begin = load.cpu_time()
     try:
-        products, absent = gemm.measure(count, sizes, seconds)
+        products, absent = gemm.measure(threads, sizes, seconds)
     except MissingDependencyError as error:
         products, absent = {}, {"fp32": str(error)}
-    moved = bandwidth.measure(count, chosen)
+    moved = bandwidth.measure(threads or processors(), chosen)
     found = Peaks(
-        threads=count,
+        threads=threads,
         gemm=products,
         bandwidth=moved,
         absent=absent,

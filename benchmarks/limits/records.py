@@ -36,7 +36,7 @@ class Peaks:
     """What this device can do at most, measured.
 
     Attributes:
-        threads: that measured it.
+        threads: that measured it; 0 is the engine's choice for products, and every processor for memory.
         gemm: by kind of operands; one that the engine cannot run here is not in it.
         bandwidth: by pattern: ``read``, ``copy``, ``triad``.
         absent: by kind, why there is no figure.

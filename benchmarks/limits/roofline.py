@@ -33,6 +33,7 @@ def roofline(
     batch: int = 1,
     length: int | None = None,
     threads: int = 0,
+    device: str = "cpu",
     peaks: Peaks | None = None,
 ) -> Roofline:
     """Compare a measured inference with this device's measured limits.
@@ -40,11 +41,12 @@ def roofline(
     Args:
         bundle: opened.
         variant: id.
-        tower: that was run, on the processor.
+        tower: that was run.
         milliseconds: median time of one inference.
         batch: samples of it.
         length: token ids of a text; None takes the bundle's context length.
-        threads: of the inference; 0 takes one for each processor this process may use.
+        threads: of the inference; 0 is the engine's choice.
+        device: that it ran on; only the processor's limits are measured.
         peaks: of this device with as many threads; None measures them, or takes what was measured before.
 
     Returns:
@@ -55,8 +57,10 @@ def roofline(
         InputError: there is no such variant or tower, or the time is not above 0.
         ExecutionError: the work cannot be counted, or a limit cannot be measured here; the message says which.
     """
-    work = count(bundle, variant, tower, batch=batch, length=length)
     where = f"{bundle.where}: {variant}: {tower} tower"
+    if device != "cpu":
+        raise ExecutionError(f"{where}: it ran on {device}, and only the limits of the processor are measured")
+    work = count(bundle, variant, tower, batch=batch, length=length)
     if work.uncounted or not work.operations:
         names = ", ".join(f"{op} ({n})" for op, n in work.uncounted.items()) or "no product of matrices was found"
         raise ExecutionError(f"{where}: its work cannot be counted: {names}")

@@ -148,6 +148,7 @@ def find_out(wanted: Wanted) -> Extras:
                 batch=plan.batch,
                 length=_length(bundle, wanted.data) if towers[0] == "text" else None,
                 threads=plan.threads,
+                device=wanted.device,
             )
         except EdgekitError as error:
             problems.append(f"no roofline: {error}")

@@ -200,7 +200,12 @@ def test_without_an_engine_there_is_bandwidth_alone(monkeypatch: pytest.MonkeyPa
     assert found.bandwidth["copy"].best > 0
 
 
-def test_threads() -> None:
+def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(peak.gemm, "measure", lambda threads, sizes, seconds: (seen.append(threads), ({}, {}))[1])
+    monkeypatch.setattr(peak.bandwidth, "measure", lambda threads, size: (seen.append(threads), _peaks().bandwidth)[1])
+    assert peak.measure(0, arrays=SMALL, again=True).threads == 0
+    assert seen == [0, peak.processors()]
     with pytest.raises(InputError, match="threads is -1; give 0"):
         peak.measure(-1)
     assert peak.processors() >= 1

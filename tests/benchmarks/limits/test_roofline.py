@@ -94,6 +94,12 @@ def test_the_starter() -> None:
     assert long.flops > 16 * short.flops
 
 
+def test_another_device_is_not_compared_with_the_processor() -> None:
+    bundle = open_bundle(resolve("starter"))
+    with pytest.raises(ExecutionError, match="it ran on cuda, and only the limits of the processor are measured"):
+        roofline(bundle, "int8", "image", milliseconds=1.0, device="cuda", peaks=PEAKS)
+
+
 def test_work_that_cannot_be_counted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from edgekit.benchmarks.limits import roofline as module
 
