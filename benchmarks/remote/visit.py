@@ -216,7 +216,7 @@ class Visit:
         if "No space left on device" in last:
             return BoardError("disk-full", f"{self.folder}: the board's disk became full meanwhile{self._last()}")
         hint = ""
-        if "ModuleNotFoundError" in last and self._board.environment == "own":
+        if "ModuleNotFoundError" in last and "'edgekit" not in last and self._board.environment == "own":
             hint = f". Install it there: {self._board.python} -m pip install 'edgekit[bench]'"
         return BoardError("failed", f"edgekit bench ended there with exit code {code}{self._last()}{hint}")
 

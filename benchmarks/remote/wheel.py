@@ -98,11 +98,11 @@ def pack(content: dict[str, bytes], metadata: Distribution) -> bytes:
 def _walk(folder: Path, prefix: str, found: dict[str, bytes]) -> None:
     for entry in sorted(folder.iterdir()):
         name = f"{prefix}/{entry.name}"
+        if entry.name in _SKIPPED_FOLDERS or entry.name.startswith(".") or entry.suffix in _SKIPPED:
+            continue
         if entry.is_dir():
-            # A checkout may hold other folders beside the packages.
-            if entry.name not in _SKIPPED_FOLDERS and (entry / "__init__.py").is_file():
-                _walk(entry, name, found)
-        elif entry.suffix not in _SKIPPED and not entry.name.startswith("."):
+            _walk(entry, name, found)
+        else:
             found[name] = entry.read_bytes()
 
 

@@ -158,7 +158,8 @@ def _convert_record(kind: type[Any], value: Any, where: str) -> Any:
     unknown = sorted(set(value) - set(names))
     if unknown:
         raise BundleError(f"{where}: unknown field {_shown(unknown[0])}; a newer edgekit may have written this bundle")
-    missing = [f.name for f in fields(kind) if f.name not in value and f.default is MISSING]
+    needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
+    missing = [name for name in needed if name not in value]
     if missing:
         raise BundleError(f"{where}: the field {missing[0]!r} is missing")
     return kind(**{name: _convert(hints[name], value[name], f"{where}.{name}") for name in names if name in value})
