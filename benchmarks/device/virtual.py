@@ -63,13 +63,23 @@ def virtual(root: Path, machine: str) -> str:
     return "a hypervisor (flag of the processor)" if flagged else ""
 
 
+def _program(root: Path) -> str:
+    try:
+        return (root / "proc/thread-self/exe").readlink().name
+    except OSError:
+        return ""
+
+
 def _emulated(root: Path, machine: str, processors: tuple[dict[str, str], ...]) -> bool:
     # A whole machine: QEMU without hardware support calls its processor "QEMU Virtual CPU" or "QEMU TCG CPU".
     if any("qemu" in p.get("model name", "").lower() and "kvm" not in p.get("model name", "") for p in processors):
         return True
+    # One process: the emulator answers for /proc/self itself, but not for this path to the same link.
+    if _program(root).startswith("qemu-"):
+        return True
     if not machine.startswith(_ARM):
         return False
-    # One process: it sees the host's processors, or the kernel starts such programs by an emulator.
+    # It sees the host's processors, or the kernel starts such programs by an emulator.
     if any("vendor_id" in p for p in processors):
         return True
     handlers = sysfs.entries(root / "proc/sys/fs/binfmt_misc", "qemu-aarch64" if "64" in machine else "qemu-arm")

@@ -135,6 +135,16 @@ DMI = "sys/class/dmi/id"
 FLAGGED = X86.format(n=0, model="Xeon", flags="hypervisor")
 
 
+def test_a_program_that_qemu_plays_finds_its_player(tmp_path: Path) -> None:
+    link = put(tmp_path, {"proc/cpuinfo": arm(("0x41", "0xd0b", "fp"))}) / "proc/thread-self/exe"
+    link.parent.mkdir()
+    link.symlink_to("/usr/bin/qemu-aarch64-static")
+    assert virtual.virtual(tmp_path, "aarch64") == "emulated by QEMU"
+    link.unlink()
+    link.symlink_to("/usr/bin/python3.11")
+    assert virtual.virtual(tmp_path, "aarch64") == ""
+
+
 @pytest.mark.parametrize(
     ("files", "machine", "name"),
     [
