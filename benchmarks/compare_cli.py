@@ -10,6 +10,7 @@ import click
 
 from edgekit.benchmarks.report import comparison as report
 from edgekit.benchmarks.report.cells import markdown
+from edgekit.benchmarks.report.write import write
 from edgekit.benchmarks.results.compare import Comparison
 from edgekit.benchmarks.results.compare import compare as compare_results
 from edgekit.benchmarks.results.files import read_all
@@ -36,6 +37,9 @@ _FAILED = 1
 @click.option("--allow-invalid", is_flag=True, help="Do not fail for a result that is INVALID.")
 @click.option("--strict", is_flag=True, help="A change breaks a rule even where it is within noise.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a comment of a CI system.")
+@click.option(
+    "--report", "reports", multiple=True, type=PATH, metavar="FILE", help="Write all results as .html, .md or .csv."
+)
 @json_option
 def compare(
     old: Path,
@@ -45,6 +49,7 @@ def compare(
     allow_invalid: bool,
     strict: bool,
     as_markdown: bool,
+    reports: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Compare results of 'edgekit bench', and fail when one is worse than it may be.
@@ -57,11 +62,14 @@ def compare(
     if as_json and as_markdown:
         raise InputError("--json and --markdown: give one of them")
     parsed = [parse(rule) for rule in rules]
-    pairs = pair(read_all(old), read_all(new), across)
+    before_all, after_all = read_all(old), read_all(new)
+    pairs = pair(before_all, after_all, across)
     found = tuple(
         compare_results(before, after, parsed, across=across, allow_invalid=allow_invalid, strict=strict)
         for before, after in pairs.both
     )
+    for path in reports:
+        write(path, (*before_all, *after_all), f"{old.stem} and {new.stem}")
     failed = bool(pairs.missing) or any(comparison.failed for comparison in found)
     click.echo(_json(found, pairs, failed) if as_json else _text(found, pairs, as_markdown))
     if failed:
@@ -77,8 +85,8 @@ def _text(found: tuple[Comparison, ...], pairs: Pairs, as_markdown: bool) -> str
     left = report.leftovers(pairs)
     if as_markdown:
         left = [f"- {markdown(line)}" for line in left]
-    write = report.markdown if as_markdown else report.text
-    parts = [*(write(comparison).rstrip("\n") for comparison in found), *(["\n".join(left)] if left else [])]
+    shown = report.markdown if as_markdown else report.text
+    parts = [*(shown(comparison).rstrip("\n") for comparison in found), *(["\n".join(left)] if left else [])]
     if len(parts) > 1:
         parts.append(report.outcome(found, pairs))
     return "\n\n".join(parts)

@@ -16,6 +16,7 @@ _SINGLE = {
     "mean": "mean_ms",
     "import_ms": "import_ms",
     "load_ms": "load_ms",
+    "prepare_ms": "prepare_ms",
     "first_ms": "first_ms",
     "warm_ms": "warm_ms",
     "rss_peak": "rss_peak_mib",

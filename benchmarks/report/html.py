@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.report import limits, names, overview, sentences, table, tradeoff
 from edgekit.benchmarks.report.chart import render as render_chart
-from edgekit.benchmarks.report.markup import badge, bullets, element, escape
+from edgekit.benchmarks.report.markup import badge, bullets, element, escape, facts
 from edgekit.benchmarks.report.markup import table as html_table
 from edgekit.benchmarks.report.run_section import run_section
 from edgekit.benchmarks.report.script import SCRIPT
@@ -151,12 +151,18 @@ def _pictures(
     bounds = _keyed("limit", limits.roofline(results), *map(limits.profile, profiles))
     told = bullets(f"{p.bundle} {p.variant}, {p.tower} tower: no profile: {p.reason}" for p in profiles if p.reason)
     parts = [
-        ("side-by-side", "Side by side", _grid(beside)),
+        ("side-by-side", "Side by side", _grid(beside) + "".join(map(_repeat, versus))),
         ("comparison", "All runs in pictures", _grid(compared)),
         ("tradeoff", "What is given for what", _grid(traded)),
         ("limits", "Limits of the device, and where the time goes", _grid(bounds) + (told if "<li>" in told else "")),
     ]
     return [part for part in parts if part[2]]
+
+
+def _repeat(found: Versus) -> str:
+    device = names.device(found.context.device)
+    told = [("Device", device), ("Began", found.date), ("edgekit", found.edgekit), ("Ended by", found.ended)]
+    return f"<h3>How to repeat it</h3>{element('pre', found.command)}{facts(told)}"
 
 
 def _keyed(name: str, *charts: Chart | None) -> list[tuple[str, Chart]]:

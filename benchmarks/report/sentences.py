@@ -35,15 +35,20 @@ def speed(result: Result) -> str:
     rate = f"{numbers.number(result.throughput.value)} {names.sample(plan, 2)} a second"
     if plan.scenario == "offline":
         return f"{rate} {names.route(plan)} when all are given at once"
-    query = f"a {names.sample(plan)}" if plan.batch == 1 else f"a batch of {plan.batch} {names.sample(plan, 2)}"
-    crowd = f" with {plan.streams} streams at once" if plan.streams > 1 else ""
-    if plan.scenario == "server":
-        crowd += f" at {numbers.number(plan.target_qps)} arrivals a second"
+    crowd = f" at {numbers.number(plan.target_qps)} arrivals a second" if plan.scenario == "server" else ""
     value, interval = numbers.spread(found.p50.value, found.p50.low, found.p50.high).split(" ", 1)
     return (
-        f"{query} takes {value} ms {interval} {names.route(plan)} in the median{crowd}, 99 of 100 at most"
+        f"{_query(result)} {value} ms {interval} {names.route(plan)} in the median{crowd}, 99 of 100 at most"
         f" {numbers.number(found.p99.value)} ms, {rate}"
     )
+
+
+def _query(result: Result) -> str:
+    plan = result.plan
+    together = plan.batch * (plan.streams if plan.scenario == "multi-stream" else 1)
+    if together == 1:
+        return f"a {names.sample(plan)} takes"
+    return f"{together} {names.sample(plan, together)} at once take"
 
 
 def rightness(result: Result) -> str:

@@ -37,12 +37,11 @@ def versus(found: Versus) -> Chart:
         },
         "hovertemplate": "%{y}: %{x:.3f} times as long<extra></extra>",
     }
-    title = titled(f"time of the other over that of {legend(found.subject.name)}")
     low = min(1.0, *(ratio.low for ratio in ratios), 1.0)
     high = max(1.0, *(ratio.high for ratio in ratios), 1.0)
     pad = 0.08 * (high - low) + 0.02
     drawn = layout(
-        {"title": title, "range": [max(0.0, low - pad), high + pad]},
+        {"title": titled("times as long"), "range": [max(0.0, low - pad), high + pad]},
         {"type": "category", "range": [len(ratios) - 0.5, -0.5]},
     )
     drawn["shapes"] = [

@@ -59,6 +59,7 @@ METRICS = (
     Metric("watts", "energy.watts", "W", "lower"),
     Metric("first_ms", "phases.first_ms", "ms", "lower"),
     Metric("load_ms", "phases.load_ms", "ms", "lower"),
+    Metric("prepare_ms", "phases.prepare_ms", "ms", "lower"),
     Metric("import_ms", "phases.import_ms", "ms", "lower"),
     Metric("warm_ms", "phases.warm_ms", "ms", "lower"),
     Metric("size", "subject.size", "B", "lower"),
