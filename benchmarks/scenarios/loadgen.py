@@ -35,6 +35,7 @@ _OFFLINE_SLACK = 1.1
 _NO_BOUND_MS = 1e6
 # Seconds that the end of the process waits for LoadGen's next query after a failure.
 _PARKING = 30.0
+_LEAVING = 0.05
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,20 @@ def _wait(shared: Run, over: threading.Event, system: System) -> None:
 
 
 def _leave_behind(system: System) -> None:
-    """Let the process end in spite of LoadGen's threads, which go on."""
-    # See `System`: Python must not end before.
-    atexit.register(system.parked.wait, _PARKING)
+    """Let the process end in spite of LoadGen's threads, which go on; ours have ended when this returns."""
+    system.close()
+    atexit.register(_wait_until_parked, system)
     libc = ctypes.CDLL(None)
     # LoadGen's destructors abort while its threads run. What the C library registers last comes first, and is given the
     # exit status: the process ends there, after Python has ended and flushed its files. Only glibc has it.
     if hasattr(libc, "on_exit"):
         libc.on_exit(libc._exit, None)
+
+
+def _wait_until_parked(system: System) -> None:
+    """Let Python not end before LoadGen's thread is out of it; see `System`."""
+    system.parked.wait(_PARKING)
+    time.sleep(_LEAVING)  # the thread says so while it is still on its way out
 
 
 def _run(loadgen: Any, settings: Any, system: System, samples: int, folder: str) -> None:
@@ -129,7 +136,7 @@ def _run(loadgen: Any, settings: Any, system: System, samples: int, folder: str)
     log.log_output.copy_summary_to_stdout = False
     # LoadGen's default. Elsewhere the trace says nothing that is not known; here it has when queries were due.
     log.enable_trace = settings.scenario == loadgen.TestScenario.Server
-    sut = loadgen.ConstructSUT(system.issue, _nothing)
+    sut = loadgen.ConstructSUT(system.issue, system.flush)
     qsl = loadgen.ConstructQSL(samples, samples, _ignore, _ignore)
     try:
         # Its last argument would otherwise be a file of the current folder that changes the test.
@@ -234,10 +241,6 @@ def _import() -> Any:
             "wheel, a C++ compiler builds it), or take --generator edgekit"
         ) from error
     return mlperf_loadgen
-
-
-def _nothing() -> None:
-    """Flush nothing: samples are not held back."""
 
 
 def _ignore(samples: list[int]) -> None:

@@ -31,8 +31,11 @@ class System(Protocol):
             samples: each with an ``id``, to be given back, and an ``index`` of the workload.
         """
 
+    def flush(self) -> None:
+        """Hear that no further query comes; called by LoadGen's thread."""
+
     def close(self) -> None:
-        """End the threads, after the last query."""
+        """End the threads, after the last query or after a failure; returns when they have ended."""
 
 
 def make_system(loadgen: Any, plan: Plan, workload: Workload, run: Run) -> System:
@@ -82,10 +85,11 @@ class _Desk:
             return None
         return time.perf_counter_ns(), stages
 
-    def park(self) -> None:
-        """Keep LoadGen's thread for ever."""
-        self.parked.set()
-        threading.Event().wait()
+    def park_if_failed(self) -> None:
+        """Keep LoadGen's thread for ever, if the run has failed."""
+        if self.run.stopped.is_set():
+            self.parked.set()
+            threading.Event().wait()
 
     def complete(self, responses: list[Any]) -> None:
         """Tell LoadGen, which reads its clock at once."""
@@ -111,11 +115,13 @@ class _Direct:
             part = samples[start : start + size]
             responses = desk.responses(part)
             done = desk.work(part)
-            if done is None:
-                desk.park()
-                return
-            recorder.add(issued, *done)
+            if done is not None:
+                recorder.add(issued, *done)
+            desk.park_if_failed()
             desk.complete(responses)
+
+    def flush(self) -> None:
+        self._desk.park_if_failed()
 
     def close(self) -> None:
         """Nothing to end."""
@@ -129,6 +135,8 @@ class _Threads:
         self.parked = desk.parked
         self._together = plan.scenario == "multi-stream"
         self._server = plan.scenario == "server"
+        # Whether LoadGen's thread waits for answers, outside Python, and comes back for nothing else.
+        self._waiting = False
         self._parts: SimpleQueue[tuple[int, list[Any], _Whole | None] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, args=(recorder,), name=f"edgekit-stream-{number}", daemon=True)
@@ -138,12 +146,17 @@ class _Threads:
             thread.start()
 
     def issue(self, samples: list[Any]) -> None:
+        self._waiting = False
         issued, size = self._desk.begin(), self._desk.batch
-        if self._desk.run.stopped.is_set():
-            self._desk.park()
         whole = _Whole(-(-len(samples) // size)) if self._together else None
         for start in range(0, len(samples), size):
             self._parts.put((issued, samples[start : start + size], whole))
+        self._waiting = self._together
+        self._desk.park_if_failed()
+
+    def flush(self) -> None:
+        self._waiting = True
+        self._desk.park_if_failed()
 
     def close(self) -> None:
         for _ in self._threads:
@@ -159,8 +172,9 @@ class _Threads:
             responses = self._desk.responses(samples)
             done = self._desk.work(samples)
             if done is None:
-                if not self._server:
-                    self.parked.set()  # LoadGen waits for this very answer, outside Python
+                # Read after the failure was noted: if this comes too early, LoadGen's thread sees the failure.
+                if self._waiting:
+                    self.parked.set()
                 return
             if whole is None or whole.last():
                 recorder.add(issued, *done)
