@@ -66,6 +66,8 @@ def bench(
         InputError: an argument cannot be used.
         EdgekitError: nothing opens the bundle here, or the measured process failed.
     """
+    if isinstance(bundle, bytes):
+        raise InputError("a bundle in memory cannot be measured: another process opens it; give the path of a file")
     if isinstance(labels, str):
         raise InputError("labels is one text; give a list of labels")
     if settings is not None and (not settings.spinning or not settings.arena or settings.allow_cpu):
