@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-import litert_models
 import litert_towers
 import tiny_bundle
-from edgekit.benchmarks.limits import count_tflite
 from edgekit.benchmarks.limits.count import count
 from edgekit.bundle.manifest import Manifest
 from edgekit.bundle.reader import Bundle, open_bundle
 from edgekit.errors import ExecutionError, InputError
 from edgekit.locations import resolve
-from litert_models import Graph, schema
 
 
 @pytest.fixture(scope="module", name="both")
@@ -82,79 +78,3 @@ def test_another_format_cannot_be_counted(tmp_path: Path) -> None:
 def test_a_fixed_batch_is_taken_as_it_is(tmp_path: Path) -> None:
     bundle = open_bundle(tiny_bundle.build(tmp_path / "static.edge", variants=("static",)))
     assert count(bundle, "static", "image").flops == 2 * (2 * 16 * 8 * 192 + 2 * 128 * 16)
-
-
-def _lite(op: str, shapes: list[tuple[int, ...]], out: tuple[int, ...], dtypes: list[str], options: object) -> bytes:
-    graph = Graph()
-    x = graph.tensor("x", shapes[0], dtypes[0], 0.1 if dtypes[0] != "float32" else 0.0)
-    rest = [
-        graph.constant(f"w{i}", np.ones(shape, dtype), [0.1] if dtype != "float32" else ())
-        for i, (shape, dtype) in enumerate(zip(shapes[1:], dtypes[1:], strict=True))
-    ]
-    y = graph.tensor("y", out, dtypes[0], 0.1 if dtypes[0] != "float32" else 0.0)
-    graph.op(op, [x, *rest], [y], options)
-    return graph.model({"x": x}, {"y": y})
-
-
-def _conv(stride: int = 1) -> object:
-    options = schema.Conv2DOptionsT()
-    options.strideH = options.strideW = stride
-    options.dilationHFactor = options.dilationWFactor = 1
-    options.padding = schema.Padding.VALID
-    return options
-
-
-def _depthwise() -> object:
-    options = schema.DepthwiseConv2DOptionsT()
-    options.strideH = options.strideW = options.depthMultiplier = 1
-    options.dilationHFactor = options.dilationWFactor = 1
-    options.padding = schema.Padding.VALID
-    return options
-
-
-@pytest.mark.parametrize(
-    ("model", "shape", "flops", "kind"),
-    [
-        (
-            lambda: _lite("CONV_2D", [(1, 9, 9, 4), (8, 3, 3, 4), (8,)], (1, 7, 7, 8), ["float32"] * 3, _conv()),
-            (1, 9, 9, 4),
-            2 * 49 * 8 * 36,
-            "fp32",
-        ),
-        (
-            lambda: _lite(
-                "DEPTHWISE_CONV_2D", [(1, 9, 9, 4), (1, 3, 3, 4)], (1, 7, 7, 4), ["float32"] * 2, _depthwise()
-            ),
-            (1, 9, 9, 4),
-            2 * 49 * 4 * 9,
-            "fp32",
-        ),
-        (
-            lambda: _lite(
-                "FULLY_CONNECTED", [(7, 6), (5, 6)], (7, 5), ["int8", "int8"], schema.FullyConnectedOptionsT()
-            ),
-            (7, 6),
-            2 * 7 * 6 * 5,
-            "s8s8",
-        ),
-        (
-            lambda: _lite(
-                "BATCH_MATMUL", [(2, 7, 6), (2, 6, 5)], (2, 7, 5), ["float32"] * 2, schema.BatchMatMulOptionsT()
-            ),
-            (2, 7, 6),
-            2 * 2 * 7 * 6 * 5,
-            "fp32",
-        ),
-    ],
-    ids=["conv", "depthwise", "dense", "batch"],
-)
-def test_one_operation_of_a_tflite_file(model: object, shape: tuple[int, ...], flops: int, kind: str) -> None:
-    found = count_tflite.count(model(), shape)  # type: ignore[operator]
-    assert [(one.flops, one.kind, one.name) for one in found.operations] == [(flops, kind, "y")]
-    assert found.weights > 0
-    assert found.activations == 0
-
-
-def test_what_a_tflite_file_adds_is_no_product() -> None:
-    found = count_tflite.count(litert_models.adds(2), (2, 3))
-    assert (found.operations, found.flops) == ((), 0)
