@@ -7,6 +7,8 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edgekit.benchmarks.scenarios.server import patience, too_slow
+
 if TYPE_CHECKING:
     from edgekit.benchmarks.results.records import Plan
     from edgekit.benchmarks.scenarios.crew import Run
@@ -134,7 +136,8 @@ class _Threads:
         self._desk = desk
         self.parked = desk.parked
         self._together = plan.scenario == "multi-stream"
-        self._server = plan.scenario == "server"
+        self._plan, self._server = plan, plan.scenario == "server"
+        self._patience = patience(plan)
         # Whether LoadGen's thread waits for answers, outside Python, and comes back for nothing else.
         self._waiting = False
         self._parts: SimpleQueue[tuple[int, list[Any], _Whole | None] | None] = SimpleQueue()
@@ -167,8 +170,11 @@ class _Threads:
     def _serve(self, recorder: Recorder) -> None:
         while (taken := self._parts.get()) is not None:
             issued, samples, whole = taken
-            if whole is None and not self._server:
-                issued = time.perf_counter_ns()  # offline: all have come at the begin; a batch counts from here
+            now = time.perf_counter_ns()
+            if self._server and now - issued > self._patience:
+                self._desk.run.fail(too_slow(self._plan, now - issued))
+            elif whole is None and not self._server:
+                issued = now  # offline: all have come at the begin; a batch counts from here
             responses = self._desk.responses(samples)
             done = self._desk.work(samples)
             if done is None:

@@ -45,7 +45,7 @@ def server(plan: Plan, workload: Workload, on_tick: OnTick, seed: int) -> Trace:
     order = Order(workload.samples, plan.batch, seed)
     run = Run(len(workload.stages), plan.streams, len(due), on_tick)
     numbers = itertools.count()
-    latest = int(max(LATEST, plan.seconds) * 1e9)
+    latest = patience(plan)
 
     def work(recorder: Recorder, ticks: bool) -> None:
         clock, begin, stopped, total = time.perf_counter_ns, run.begin, run.stopped, len(due)
@@ -59,7 +59,7 @@ def server(plan: Plan, workload: Workload, on_tick: OnTick, seed: int) -> Trace:
             if stopped.is_set():
                 return
             if now - arrival > latest:
-                raise _too_slow(plan, number, total, (now - arrival) / 1e9)
+                raise too_slow(plan, now - arrival)
             stages = workload.query(indices)
             ended = clock()
             recorder.add(arrival, ended, stages)
@@ -70,8 +70,14 @@ def server(plan: Plan, workload: Workload, on_tick: OnTick, seed: int) -> Trace:
     return merge(run.recorders, run.begin, plan.batch)
 
 
-def _too_slow(plan: Plan, number: int, total: int, waited: float) -> ExecutionError:
+def patience(plan: Plan) -> int:
+    """Return the nanoseconds that a query may wait before it is begun."""
+    return int(max(LATEST, plan.seconds) * 1e9)
+
+
+def too_slow(plan: Plan, waited: int) -> ExecutionError:
+    """Return the error for a query that had waited for `waited` nanoseconds when it began."""
     return ExecutionError(
-        f"the system cannot keep up with {plan.target_qps:g} queries a second: query {number + 1} of {total} had "
-        f"waited {waited:.0f} s when it began; give a lower --target-qps"
+        f"the system cannot keep up with {plan.target_qps:g} queries a second: a query had waited {waited / 1e9:.0f} s "
+        "when it began; give a lower --target-qps"
     )

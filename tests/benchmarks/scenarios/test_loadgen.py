@@ -184,6 +184,32 @@ except ExecutionError as error:
 sys.exit(7)
 """
 
+OVERLOADED = """
+from bench_works import Work, plan, quiet
+from edgekit.benchmarks.scenarios import loadgen, server
+from edgekit.errors import ExecutionError
+
+server.LATEST = 0.2
+try:
+    asked = plan(generator="loadgen", scenario="server", target_qps=500.0, queries=5000)
+    loadgen.run(asked, Work(lambda number: 0.02), quiet)
+except ExecutionError as error:
+    print("raised", error)
+"""
+
+
+def in_a_process(program, folder):
+    script = folder / "program.py"
+    script.write_text(program)
+    environment = {"PYTHONPATH": HELPERS, "PATH": ""}
+    return subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=90, env=environment)
+
+
+def test_a_rate_far_above_what_the_system_can_do_ends_with_an_error(tmp_path):
+    done = in_a_process(OVERLOADED, tmp_path)
+    assert "raised the system cannot keep up with 500 queries a second" in done.stdout, done.stderr
+    assert done.returncode == 0
+
 
 @pytest.mark.parametrize(
     "changes",
@@ -197,11 +223,7 @@ sys.exit(7)
 )
 def test_an_error_of_a_query_comes_out_at_once_and_the_process_ends_in_order(changes, tmp_path):
     """LoadGen cannot be stopped; it is left, two minutes before its time, by a process that still ends as it should."""
-    script = tmp_path / "failing.py"
-    script.write_text(FAILING.replace("CHANGES", repr(changes)))
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=60, env={"PYTHONPATH": HELPERS, "PATH": ""}
-    )
+    done = in_a_process(FAILING.replace("CHANGES", repr(changes)), tmp_path)
     assert "raised query thirteen" in done.stdout, done.stderr
     assert "then LoadGen is in use" in done.stdout
     assert done.returncode == 7
