@@ -81,6 +81,31 @@ def measure(seconds: float, root: Path = Path("/"), pid: int | None = None) -> f
 
 
 def _tree(proc: Path, pid: int) -> int:
+    found = _by_children(proc, pid)
+    return _by_parents(proc, pid) if found is None else found
+
+
+def _by_children(proc: Path, pid: int) -> int | None:
+    """Walk down from a process: a few files. None where the kernel does not list children (CONFIG_PROC_CHILDREN)."""
+    ticks, todo = 0, [pid]
+    while todo:
+        number = todo.pop()
+        fields = _fields(proc, number)
+        if not fields:
+            # It ended meanwhile, and its time is its parent's now; or there is no such process at all.
+            if number == pid:
+                return None
+            continue
+        ticks += sum(int(fields[i]) for i in _TIMES)
+        lists = [sysfs.text(task / "children") for task in sysfs.entries(proc / str(number) / "task", "*")]
+        if not lists or lists[0] is None:
+            return None
+        todo += [int(child) for children in lists for child in (children or "").split()]
+    return ticks
+
+
+def _by_parents(proc: Path, pid: int) -> int:
+    """Look at every process of the system, and at who its parent is."""
     parents: dict[int, int] = {}
     ticks: dict[int, int] = {}
     try:
@@ -88,12 +113,17 @@ def _tree(proc: Path, pid: int) -> int:
     except OSError:
         numbers = []
     for number in numbers:
-        # The name may hold anything, a closing parenthesis and spaces included.
-        fields = (sysfs.text(proc / str(number) / "stat") or "").rpartition(")")[2].split()
-        if len(fields) > max(_TIMES):
+        fields = _fields(proc, number)
+        if fields:
             parents[number] = int(fields[_PARENT])
             ticks[number] = sum(int(fields[i]) for i in _TIMES)
     return sum(own for number, own in ticks.items() if _descends(number, pid, parents))
+
+
+def _fields(proc: Path, number: int) -> list[str]:
+    # The name may hold anything, a closing parenthesis and spaces included.
+    fields = (sysfs.text(proc / str(number) / "stat") or "").rpartition(")")[2].split()
+    return fields if len(fields) > max(_TIMES) else []
 
 
 def _descends(number: int, pid: int, parents: dict[int, int]) -> bool:

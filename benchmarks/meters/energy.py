@@ -97,6 +97,8 @@ def energy(
         rate=measured.n / (end - begin),
         samples=measured.n,
         sensor_error=chosen.error,
+        # The window's ends are no samples.
+        jitter=float(np.std(gaps := np.diff(measured.times[1:-1])) / np.mean(gaps)),
     )
     return found, ((changed,) if changed else ())
 

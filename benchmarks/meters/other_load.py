@@ -55,5 +55,5 @@ class OtherLoad:
         return {} if self._load is None else {_CHANNEL: 100 * self._load}
 
     def period(self) -> float:
-        """Return 1 s: the kernel counts in ticks of 10 ms, and listing all processes costs a millisecond."""
+        """Return 1 s: the kernel counts in ticks of 10 ms."""
         return 1.0

@@ -56,6 +56,15 @@ class Logged(Protocol):
         """Return what came so far: by channel name, times on `time.perf_counter_ns`'s clock, and values."""
 
 
+@runtime_checkable
+class Commanding(Protocol):
+    """What a meter has beside `Meter` when it starts commands, whose cost belongs to the measuring."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time that its commands have taken so far, in seconds."""
+
+
 class Meter(Protocol):
     """One kind of sensor. Its files are found under a root folder, so that tests can give another."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edgekit.benchmarks.meters import vcgencmd
 from edgekit.benchmarks.meters.protocol import Channel, Presence
+from edgekit.benchmarks.meters.vcgencmd import Command
 
 SUM = "PMIC rails, without 5 V and USB loads"
 """The sum: processor, memory and 3.3 V and 1.8 V parts. What hangs on 5 V (USB, fan, HATs, an M.2 accelerator) and the
@@ -23,14 +23,11 @@ class RaspberryPiPmic:
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self._command = vcgencmd.find(root)
-        self._rails: tuple[str, ...] = ()
-        self._reason = "vcgencmd is not installed (Raspberry Pi 5 and CM5 only)"
-        if self._command is not None:
-            said, self._reason = vcgencmd.ask(self._command, "pmic_read_adc")
-            self._rails = tuple(watts(said))
-            if not self._rails and not self._reason:
-                self._reason = "this board's power chip tells no currents (Raspberry Pi 5 and CM5 only)"
+        self._command = Command(root)
+        said, self._reason = self._command.ask("pmic_read_adc")
+        self._rails = tuple(watts(said))
+        if not self._rails and not self._reason:
+            self._reason = "this board's power chip tells no currents (Raspberry Pi 5 and CM5 only)"
 
     @property
     def name(self) -> str:
@@ -49,12 +46,15 @@ class RaspberryPiPmic:
 
     def read(self) -> dict[str, float]:
         """Ask the firmware and return watts; without the sum where a rail is missing."""
-        if self._command is None:
-            return {}
-        found = watts(vcgencmd.ask(self._command, "pmic_read_adc")[0])
-        if all(name in found for name in self._rails):
+        found = watts(self._command.ask("pmic_read_adc")[0])
+        if self._rails and all(name in found for name in self._rails):
             found[SUM] = sum(found[name] for name in self._rails)
         return found
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time that the command has taken so far."""
+        return self._command.cpu_seconds
 
     def period(self) -> float:
         """Return 0.1 s: each reading starts a command and takes the firmware some milliseconds."""

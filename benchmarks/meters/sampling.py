@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.meters.protocol import Logged
+from edgekit.benchmarks.meters.protocol import Commanding, Logged
 from edgekit.benchmarks.meters.samples import Key, Readings, made, series_name
 from edgekit.errors import InputError
 
@@ -50,7 +49,8 @@ class Sampler:
         self._readings = [Readings(m.name, m.channels(), max(interval, m.period())) for m in self._polled]
         self._stop = threading.Event()
         self._ready = threading.Event()
-        self._cpu = self._children = 0
+        self._cpu = 0
+        self._before = 0.0
         self._thread = threading.Thread(target=self._run, name="edgekit-sampler", daemon=True)
 
     @property
@@ -62,8 +62,9 @@ class Sampler:
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time that sampling has cost so far, in seconds, commands that meters start included."""
-        return self._cpu / 1e9
+        """CPU time that sampling has cost so far, in seconds, that of commands that meters start included."""
+        commands = sum(meter.cpu_seconds for meter in self._polled if isinstance(meter, Commanding))
+        return self._cpu / 1e9 + commands - self._before
 
     @property
     def rates(self) -> dict[str, Rate]:
@@ -100,6 +101,7 @@ class Sampler:
     def __enter__(self) -> Self:
         for meter in self._logged:
             meter.start()
+        self._before = self.cpu_seconds
         self._thread.start()
         self._ready.wait()
         return self
@@ -120,18 +122,16 @@ class Sampler:
                     self._read(i)
                     # On the grid as long as it holds; after a late reading, a whole interval from now.
                     due[i] = due[i] + readings.interval if due[i] + readings.interval > now else now + readings.interval
-            self._cpu = time.thread_time_ns() - begin + self._children
+            self._cpu = time.thread_time_ns() - begin
             self._ready.set()
             wait = min(due, default=now + 1.0) - time.perf_counter()
             if wait > 0:
                 self._stop.wait(wait)
         for i in range(len(self._polled)):
             self._read(i, regular=False)
-        self._cpu = time.thread_time_ns() - begin + self._children
+        self._cpu = time.thread_time_ns() - begin
 
     def _read(self, i: int, regular: bool = True) -> None:
-        # Only around readings: other children of this process may end meanwhile, the measured one among them.
-        children = _children_ns()
         begin = time.perf_counter_ns()
         try:
             values = self._polled[i].read()
@@ -139,14 +139,3 @@ class Sampler:
         except Exception:
             values = {}
         self._readings[i].take(begin, time.perf_counter_ns(), values, regular)
-        self._children += _children_ns() - children
-
-
-def _children_ns() -> int:
-    """CPU time of child processes that have ended, such as commands of meters."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return int((used.ru_utime + used.ru_stime) * 1e9)

@@ -12,20 +12,19 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import click
-import numpy as np
 
 from edgekit.benchmarks.meters.faked import FAKED, Faked
+from edgekit.benchmarks.meters.selftest_writer import Writer
 from edgekit.errors import EdgekitError, ExecutionError
 
 TOOL = "umockdev-run"
-_TICK, _PATIENCE = 0.004, 60.0
+_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -124,66 +123,7 @@ def main(seconds: float, interval: float) -> None:
         raise click.ClickException(str(error)) from error
 
 
-class _Writer:
-    """Changes the faked files from a thread, and keeps when."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._stop, self._lock = threading.Event(), threading.Lock()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._began = time.perf_counter_ns()
-        self._shown: list[list[tuple[int, float, float]]] = [[] for _ in FAKED]
-        for faked in FAKED:
-            self._prepare(faked)
-        self._write()
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def joules(self, index: int, begin: int, end: int) -> float:
-        """Return what a device showed: each power from its writing to the next one's."""
-        times, watts, _ = (np.array(column, np.float64) for column in zip(*self._shown[index], strict=True))
-        energy = np.concatenate(([0.0], np.cumsum(watts[:-1] * np.diff(times)))) / 1e9
-        first, last = np.interp([begin, end], times, energy)
-        return float(last - first)
-
-    def write(self) -> None:
-        """Write every device's present value."""
-        with self._lock:
-            self._write()
-
-    def _prepare(self, faked: Faked) -> None:
-        for link in faked.links:
-            place = self._root / "sys" / link
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(self._root / "sys" / faked.folder)
-        for path, text in faked.others:
-            place = self._root / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
-
-    def _run(self) -> None:
-        while not self._stop.wait(_TICK):
-            self.write()
-
-    def _write(self) -> None:
-        for faked, shown in zip(FAKED, self._shown, strict=True):
-            now = time.perf_counter_ns()
-            watts = faked.power((now - self._began) / 1e9)
-            before, power, joules = shown[-1] if shown else (now, 0.0, 0.0)
-            joules += power * (now - before) / 1e9
-            for name, text in faked.files(watts, joules).items():
-                temporary = self._root / ".edgekit-next"
-                temporary.write_text(text + "\n")
-                temporary.replace(self._root / "sys" / faked.folder / name)
-            shown.append((now, watts, joules))
-
-
-def _show(process: subprocess.Popen[str]) -> tuple[_Writer, dict[str, Any]]:
+def _show(process: subprocess.Popen[str]) -> tuple[Writer, dict[str, Any]]:
     commands, output = process.stdin, process.stdout
     if commands is None or output is None:
         raise ExecutionError("the reading process has no pipes")
@@ -194,7 +134,7 @@ def _show(process: subprocess.Popen[str]) -> tuple[_Writer, dict[str, Any]]:
         root = output.readline().strip()
         if not root:
             raise ExecutionError(f"{TOOL} did not start the reading process (exit status {process.wait()})")
-        writer = _Writer(Path(root))
+        writer = Writer(Path(root))
         writer.start()
         try:
             line = _answer(commands, output)
@@ -219,7 +159,7 @@ def _answer(commands: IO[str], output: IO[str]) -> str:
     return output.readline()
 
 
-def _row(faked: Faked, writer: _Writer, answer: dict[str, Any]) -> Row:
+def _row(faked: Faked, writer: Writer, answer: dict[str, Any]) -> Row:
     name = faked.meter.partition("=")[0]
     energy, rate = answer["energy"][name], answer["rates"][name]
     return Row(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from edgekit.benchmarks.meters import hwmon, rails, sysfs, vcgencmd
+from edgekit.benchmarks.meters import hwmon, rails, sysfs
 from edgekit.benchmarks.meters.protocol import Channel, Presence
+from edgekit.benchmarks.meters.vcgencmd import Command
 
 Read = Callable[[], "float | None"]
 
@@ -25,7 +26,8 @@ class Throttling:
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self._flags: dict[str, Read] = {**_pi(root), **_cooling(root)}
+        self._command = Command(root)
+        self._flags: dict[str, Read] = {**_pi(root, self._command), **_cooling(root)}
         self._counts: dict[str, Read] = {**_x86(root), **_over_current(root)}
 
     @property
@@ -49,6 +51,11 @@ class Throttling:
         found = {name: read() for name, read in (*self._flags.items(), *self._counts.items())}
         return {name: value for name, value in found.items() if value is not None}
 
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time that commands have taken so far."""
+        return self._command.cpu_seconds
+
     def period(self) -> float:
         """Return 1 s; events between two readings stay in the counters, and last for seconds on a Raspberry Pi."""
         return 1.0
@@ -56,17 +63,17 @@ class Throttling:
 
 def now(root: Path = Path("/")) -> tuple[str, ...]:
     """Return the names of the flags that are up at this moment."""
-    flags = {**_pi(root), **_cooling(root)}
+    flags = {**_pi(root, Command(root)), **_cooling(root)}
     return tuple(name for name, read in flags.items() if read())
 
 
-def _pi(root: Path) -> dict[str, Read]:
-    path, command = root / _PI_FILE, vcgencmd.find(root)
+def _pi(root: Path, command: Command) -> dict[str, Read]:
+    path = root / _PI_FILE
 
     def bits() -> int | None:
         said = sysfs.text(path)
-        if said is None and command is not None:
-            said = vcgencmd.ask(command, "get_throttled")[0].partition("=")[2]
+        if said is None and command.installed:
+            said = command.ask("get_throttled")[0].partition("=")[2]
         try:
             return int(said or "", 16)
         except ValueError:

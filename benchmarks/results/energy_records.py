@@ -62,6 +62,7 @@ class Energy:
         before: idle baseline before the run; None where none was taken.
         after: and after it.
         rate: samples a second that were really taken.
+        jitter: standard deviation of the time between two of them, over its mean.
         samples: in the measured part.
         sensor_error: relative error that the sensor's documentation states; None where it states none.
     """
@@ -82,3 +83,4 @@ class Energy:
     rate: float | None = None
     samples: int = 0
     sensor_error: float | None = None
+    jitter: float | None = None

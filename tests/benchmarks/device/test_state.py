@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -20,9 +21,7 @@ from edgekit.benchmarks.results.context_records import State
 from edgekit.benchmarks.results.energy_records import Series
 from kernel_tree import put, vcgencmd
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+PROC = Path("/proc")
 Kind = Literal["clock", "throttle", "load"]
 QUIET = State(
     governors={"performance": 4},
@@ -99,6 +98,33 @@ def _spent(pid: int) -> int:
     with open(f"/proc/{pid}/stat") as stream:  # noqa: PTH123
         fields = stream.read().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def test_both_ways_to_find_descendants_agree() -> None:
+    """A child that sleeps, with a child of its own that has worked."""
+    work = "import subprocess, sys, time; end = time.process_time() + 0.1\nwhile time.process_time() < end: pass\n"
+    code = f"{work}subprocess.run([sys.executable, '-c', {work + 'print(1, flush=True); time.sleep(60)'!r}])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            down, up = load._by_children(PROC, os.getpid()), load._by_parents(PROC, os.getpid())
+            alone = load._by_parents(PROC, child.pid)
+        finally:
+            os.killpg(child.pid, 9)
+    if down is not None:
+        # This process goes on between the two, by a tick or two.
+        assert down == pytest.approx(up, abs=30)
+        assert up >= alone >= 10
+
+
+def test_a_kernel_that_lists_children_is_asked_for_them(tmp_path: Path) -> None:
+    tail = "0 0 0 0 0 0 0 0 0"
+    put(tmp_path, {f"proc/{n}/stat": f"{n} (x) S {p} {tail} {n} 0 0 0 20" for n, p in ((7, 1), (8, 7), (9, 1))})
+    put(tmp_path, {"proc/7/task/7/children": "", "proc/7/task/71/children": "8 5", "proc/8/task/8/children": ""})
+    assert load._by_children(tmp_path / "proc", 7) == 15
+    assert load._by_children(tmp_path / "proc", 4) is None
+    assert load._by_children(tmp_path / "proc", 9) is None, "this one lists no children"
 
 
 def test_no_time_between_two_readings_gives_no_load() -> None:

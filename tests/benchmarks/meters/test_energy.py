@@ -60,6 +60,7 @@ def test_a_steady_power_gives_power_times_time_over_the_samples() -> None:
     assert found.per_inference == pytest.approx(0.5)
     assert found.above_idle == pytest.approx(0.5 - 2.05 * 10 / 100)
     assert found.rate == pytest.approx(found.samples / 10)
+    assert found.jitter == pytest.approx(0.0, abs=1e-9)
     assert (found.per_inference_low, found.per_inference_high) == pytest.approx((0.5, 0.5))
 
 

@@ -15,7 +15,7 @@ from edgekit.benchmarks.meters.ina3221_iio import Ina3221Iio
 from edgekit.benchmarks.meters.rapl import Rapl
 from edgekit.benchmarks.meters.raspberry_pi import SUM, RaspberryPiPmic, watts
 from edgekit.errors import InputError
-from kernel_tree import PMIC, hwmon, put, vcgencmd
+from kernel_tree import PMIC, hwmon, program, put, vcgencmd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -302,6 +302,18 @@ def test_the_pmic_needs_a_board_that_has_it(tmp_path: Path) -> None:
     assert meter.channels() == ()
     vcgencmd(tmp_path, {"pmic_read_adc": "EXT5V_V volt(24)=5.15V"})
     assert "no currents" in RaspberryPiPmic(tmp_path).present().reason
+
+
+def test_a_command_that_hangs_is_ended_and_one_that_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "usr/bin/vcgencmd", "sleep 60")
+    monkeypatch.setattr("edgekit.benchmarks.meters.vcgencmd._SECONDS", 0.3)
+    assert "did not answer" in RaspberryPiPmic(tmp_path).present().reason
+    program(tmp_path / "usr/bin/vcgencmd", "exit 3")
+    assert "exit status 3" in RaspberryPiPmic(tmp_path).present().reason
+    (tmp_path / "usr/bin/vcgencmd").chmod(0o644)
+    assert "cannot be started" in RaspberryPiPmic(tmp_path).present().reason
 
 
 def test_a_rail_that_is_missing_takes_the_sum_away(tmp_path: Path) -> None:
