@@ -26,8 +26,9 @@ class Throttling:
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self._command = Command(root)
-        self._flags: dict[str, Read] = {**_pi(root, self._command), **_cooling(root)}
+        self._root, self._command = root, Command(root)
+        self._pi = tuple(_pi(root, self._command))
+        self._flags = _cooling(root)
         self._counts: dict[str, Read] = {**_x86(root), **_over_current(root)}
 
     @property
@@ -43,13 +44,14 @@ class Throttling:
 
     def channels(self) -> tuple[Channel, ...]:
         """Return flags (1 while slowed down) and counters (of events since the start)."""
-        flags = [Channel(name, "throttle", "flag") for name in self._flags]
+        flags = [Channel(name, "throttle", "flag") for name in (*self._pi, *self._flags)]
         return (*flags, *(Channel(name, "throttle", "count") for name in self._counts))
 
     def read(self) -> dict[str, float]:
         """Read every flag and counter."""
+        firmware = _pi(self._root, self._command) if self._pi else {}
         found = {name: read() for name, read in (*self._flags.items(), *self._counts.items())}
-        return {name: value for name, value in found.items() if value is not None}
+        return {**firmware, **{name: value for name, value in found.items() if value is not None}}
 
     @property
     def cpu_seconds(self) -> float:
@@ -63,31 +65,20 @@ class Throttling:
 
 def now(root: Path = Path("/")) -> tuple[str, ...]:
     """Return the names of the flags that are up at this moment."""
-    flags = {**_pi(root, Command(root)), **_cooling(root)}
-    return tuple(name for name, read in flags.items() if read())
+    flags = {**_pi(root, Command(root)), **{name: read() for name, read in _cooling(root).items()}}
+    return tuple(name for name, up in flags.items() if up)
 
 
-def _pi(root: Path, command: Command) -> dict[str, Read]:
-    path = root / _PI_FILE
-
-    def bits() -> int | None:
-        said = sysfs.text(path)
-        if said is None and command.installed:
-            said = command.ask("get_throttled")[0].partition("=")[2]
-        try:
-            return int(said or "", 16)
-        except ValueError:
-            return None
-
-    def flag(bit: int) -> Read:
-        def read() -> float | None:
-            # Each reading asks again: the command costs some milliseconds, the file nothing.
-            found = bits()
-            return None if found is None else float(found >> bit & 1)
-
-        return read
-
-    return {} if bits() is None else {f"firmware: {name}": flag(bit) for bit, name in PI_BITS.items()}
+def _pi(root: Path, command: Command) -> dict[str, float]:
+    """Ask a Raspberry Pi's firmware, by the kernel's file where there is one; empty on other boards."""
+    said = sysfs.text(root / _PI_FILE)
+    if said is None and command.installed:
+        said = command.ask("get_throttled")[0].partition("=")[2]
+    try:
+        bits = int(said or "", 16)
+    except ValueError:
+        return {}
+    return {f"firmware: {name}": float(bits >> bit & 1) for bit, name in PI_BITS.items()}
 
 
 def _cooling(root: Path) -> dict[str, Read]:
