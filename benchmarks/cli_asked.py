@@ -49,6 +49,7 @@ class Asked:
         on_python: ``--on-python``; empty where it was not given.
         on_wheels: ``--on-wheels``.
         on_keep: ``--on-keep``.
+        on_patience: ``--on-patience``, seconds.
         output: ``-o``.
         reports: ``--report``.
         as_json: ``--json``.
@@ -88,6 +89,7 @@ class Asked:
     on_python: str
     on_wheels: Path | None
     on_keep: bool
+    on_patience: float
     output: Path | None
     reports: tuple[Path, ...]
     as_json: bool

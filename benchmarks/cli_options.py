@@ -154,6 +154,14 @@ _PLACE = (
     ),
     click.option("--on-wheels", type=PATH, metavar="FOLDER", help="For --on: wheels for boards without a network."),
     click.option("--on-keep", is_flag=True, help="Leave what was sent on the boards, for the next run."),
+    click.option(
+        "--on-patience",
+        type=click.FloatRange(min=0),
+        default=300.0,
+        show_default=True,
+        metavar="S",
+        help="How long to wait for a board whose link dropped.",
+    ),
 )
 _OUTPUT = (
     click.option(

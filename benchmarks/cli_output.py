@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.atomic import write_bytes
 from edgekit.benchmarks.results import files
-from edgekit.errors import InputError
+from edgekit.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,7 @@ def check(asked: Asked) -> None:
 
     Raises:
         InputError: a file's name has another ending than it may, or its folder cannot be written to.
+        MissingDependencyError: the library that draws is not installed.
     """
     if asked.output is not None:
         _check_folder(asked.output.parent, asked.output)
@@ -48,6 +50,8 @@ def check(asked: Asked) -> None:
         if path.is_dir():
             raise InputError(f"--report {path}: is a folder; give the name of a file to write")
         _check_folder(path.parent, path)
+        if path.suffix == ".html" and find_spec("plotly") is None:
+            raise MissingDependencyError(f"--report {path}: drawing needs plotly: pip install 'edgekit[bench]'")
 
 
 def is_file(output: Path) -> bool:
@@ -94,12 +98,10 @@ def show(asked: Asked, results: Sequence[Result], matrix: Matrix | None = None) 
         InputError: a report cannot be written.
         MissingDependencyError: the library that draws is not installed.
     """
+    # Printed first: what was measured must not be lost with a report that cannot be written.
+    click.echo(files.dumps_all(results) if asked.as_json else "\n".join(_lines(results)) + "\n", nl=False)
     for path in asked.reports:
         write_bytes(path, _report(path, results, matrix).encode())
-    if asked.as_json:
-        click.echo(files.dumps_all(results), nl=False)
-        return
-    click.echo("\n".join(_lines(results)))
 
 
 def write_side_by_side(asked: Asked, found: Versus) -> None:

@@ -12,7 +12,7 @@ import click
 from edgekit.benchmarks import cli_output
 from edgekit.benchmarks.cli_words import words
 from edgekit.benchmarks.results import files
-from edgekit.errors import InputError
+from edgekit.bundle.reader import open_bundle
 from edgekit.locations import resolve
 
 if TYPE_CHECKING:
@@ -31,19 +31,20 @@ def run_there(asked: Asked) -> bool:
         False when a board gave no result, or one is not VALID and had to be.
 
     Raises:
-        EdgekitError: a board or an argument cannot be used; nothing was sent.
+        EdgekitError: the bundle, a board or an argument cannot be used; nothing was sent.
     """
     from edgekit.benchmarks.remote.records import Settings
     from edgekit.benchmarks.remote.run_on import run_on
 
     bundle = Path(str(resolve(asked.bundle)))
-    if not bundle.is_file():
-        raise InputError(f"{bundle}: is no .edge file; boards are sent one file")
+    # Refused here, before any board is asked.
+    open_bundle(bundle)
     boards = named_boards(asked)
     with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as scratch:
         into_file = asked.output is None or cli_output.is_file(asked.output)
         folder = Path(scratch) / "results" if into_file or asked.output is None else asked.output
-        outcomes = run_on(boards, bundle, words(asked), folder, Settings(keep=asked.on_keep), _show)
+        settings = Settings(keep=asked.on_keep, patience=asked.on_patience)
+        outcomes = run_on(boards, bundle, words(asked), folder, settings, _show)
         results = [result for outcome in outcomes for path in outcome.results for result in files.read_all(path)]
     if results and into_file:
         cli_output.keep(asked, results)

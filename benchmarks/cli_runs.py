@@ -16,7 +16,7 @@ from edgekit.benchmarks.running.events import Note, Phase
 from edgekit.benchmarks.running.request import PUBLISH, QUICK, RunRequest, check
 from edgekit.benchmarks.running.run import run
 from edgekit.cli.options import lines_of, settings
-from edgekit.errors import ExecutionError
+from edgekit.errors import EdgekitError, ExecutionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def run_here(asked: Asked) -> bool:
     """Make every run that was asked for, print it, and write what was to be written.
 
-    A run that fails does not take the others of a sweep with it, nor what was measured before it.
+    A run that fails does not take the others of a sweep with it, nor what was measured before it; a file that cannot be
+    written does not take what is printed.
 
     Args:
         asked: as it was typed.
@@ -60,7 +61,11 @@ def run_here(asked: Asked) -> bool:
                 failures.append(f"{_combination(request)}: {error}")
                 continue
             results.append(found)
-            cli_output.keep(asked, results)
+            try:
+                cli_output.keep(asked, results)
+            except (EdgekitError, OSError) as error:
+                # The disk is full, most likely: what was measured is printed all the same.
+                failures.append(f"-o {asked.output}: {error}")
     # A terminal has shown them already.
     for note in notes if not sys.stderr.isatty() else ():
         click.echo(note, err=True)

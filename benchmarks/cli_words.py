@@ -52,6 +52,7 @@ _ELSEWHERE = frozenset(
         "on_python",
         "on_wheels",
         "on_keep",
+        "on_patience",
         "output",
         "reports",
         "as_json",

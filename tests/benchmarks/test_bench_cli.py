@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 
 import tiny_bundle as tiny
 from cli_runner import fails, run
+from edgekit.benchmarks import cli_output
 from edgekit.benchmarks.cli_asked import Asked
 from edgekit.benchmarks.cli_words import uncovered, words
 from edgekit.benchmarks.results import files
@@ -175,6 +177,58 @@ def _folder(path: Path) -> Path:
     return path
 
 
+def test_a_disk_that_is_full_costs_the_file_and_not_the_result(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A file may have 200 bytes here: whatever is larger fails as on a full disk, in the middle of the writing."""
+    out = tmp_path / "x.json"
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from edgekit.benchmarks.results import files\n"
+        "from edgekit.benchmarks import cli_output\n"
+        "keep = cli_output.keep\n"
+        "def limited(*arguments):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY)); keep(*arguments)\n"
+        "cli_output.keep = limited\n"
+        "from edgekit.cli.main import main; main()"
+    )
+    typed = ["bench", str(tiny_bundle), "--pipeline", "text", *SHORT, "--json", "-o", str(out)]
+    found = subprocess.run([sys.executable, "-c", code, *typed], capture_output=True)
+    assert found.returncode == 1
+    assert files.loads(found.stdout, "stdout")[0].plan.pipeline == "text"
+    assert f"failed: -o {out}: ".encode() in found.stderr
+    assert b"Traceback" not in found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_needs_its_library_before_anything_is_measured(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_output, "find_spec", lambda name: None)
+    assert "pip install 'edgekit[bench]'" in fails("bench", tiny_bundle, "--report", tmp_path / "r.html", code=1)
+
+
+def test_a_terminal_sees_the_phases(tiny_bundle: Path) -> None:
+    pytest.importorskip("rich")
+    parent, terminal = os.openpty()
+    code = "from edgekit.cli.main import main; main()"
+    typed = ["bench", str(tiny_bundle), "--pipeline", "text", *SHORT, "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *typed],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm"},
+    ) as bench:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux tells the end of a terminal by an error
+            while chunk := os.read(parent, 1 << 16):
+                shown += chunk
+        assert bench.stdout is not None
+        files.loads(bench.stdout.read(), "stdout")
+    os.close(parent)
+    for phase in ("load", "warm", "measure", "check"):
+        assert phase.encode() in shown
+
+
 def test_ctrl_c_in_a_sweep_ends_all_and_keeps_what_was_done(tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = "from edgekit.cli.main import main; main()"
@@ -241,6 +295,7 @@ def asked(**changes: Any) -> Asked:
         "on_python": "",
         "on_wheels": None,
         "on_keep": False,
+        "on_patience": 300.0,
         "output": None,
         "reports": (),
         "as_json": False,
@@ -316,5 +371,6 @@ def test_a_board_that_is_lost_costs_only_its_own_result(tiny_bundle: Path, tmp_p
     assert "gone: lost: the link stayed away" in found.stderr
 
 
-def test_an_unpacked_bundle_cannot_be_sent(tiny_folder: Path) -> None:
-    assert "is no .edge file" in fails("bench", tiny_folder, "--on", "ssh://one")
+def test_a_bundle_that_is_none_is_refused_before_any_board_is_asked(tmp_path: Path, boards: list[Any]) -> None:
+    assert "none.edge" in fails("bench", tmp_path / "none.edge", "--on", "ssh://one")
+    assert boards == []
