@@ -123,8 +123,15 @@ def plan(board: Board, facts: Facts, folder: str, run: str, wheel: Payload, whee
     pip = f"{own} -I -m pip --disable-pip-version-check --no-input --no-color"
     make = f"{interpreter} -I -m venv {quoted} && {pip} install -q {source} {wanted}"
     needs = _UNPACKED * sum(w.size for w in wheels) + 64 * _MIB if wheels else _FROM_INDEX
-    program = f"PIP_CACHE_DIR={shlex.quote(f'{folder}/cache/pip')}; export PIP_CACHE_DIR\n{_once(quoted, make)}"
+    # Proxies and indexes that the fleet file names are for this too.
+    variables = (("PIP_CACHE_DIR", f"{folder}/cache/pip"), ("EDGEKIT_REMOTE_RUN", run), *board.env)
+    program = "\n".join([*exports(variables), _once(quoted, make)])
     return Environment(place, program, f"{place}/bin/python", "", needs + _RUN)
+
+
+def exports(variables: Sequence[tuple[str, str]]) -> list[str]:
+    """Return lines of shell that set environment variables, given as (name, value)."""
+    return [f"{name}={shlex.quote(value)}; export {name}" for name, value in variables]
 
 
 def _once(place: str, make: str) -> str:

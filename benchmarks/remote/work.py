@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.remote import telling
+from edgekit.benchmarks.remote.environment import exports
 from edgekit.bundle import schema
 
 if TYPE_CHECKING:
@@ -80,6 +81,6 @@ def program(work: Work, board: Board, environment: Environment, folder: str, run
         "TMPDIR": f"{folder}/runs/{run}/tmp",  # noqa: S108 - on the board, and this user's own
         **({"PYTHONPATH": environment.path} if environment.path else {}),
     }
-    lines = [f"{name}={shlex.quote(value)}; export {name}" for name, value in (*own.items(), *board.env)]
+    lines = exports((*own.items(), *board.env))
     words = [environment.interpreter, "-c", _START, *command(work, board)]
     return "\n".join([*lines, f"{shlex.join(words)} >/dev/null 2>run.log </dev/null"])
