@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from bench_works import Work, plan, quiet
 from edgekit.benchmarks.scenarios import server as module
+from edgekit.benchmarks.scenarios.order import Order
 from edgekit.benchmarks.scenarios.run import measure
 from edgekit.benchmarks.scenarios.schedule import poisson
 from edgekit.errors import ExecutionError
@@ -86,3 +88,31 @@ def test_an_error_of_a_query_ends_the_run_though_others_sleep(streams):
     with pytest.raises(ExecutionError, match="query three"):
         run(Work(seconds), target_qps=4.0, queries=10**5, streams=streams)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("edgekit-stream")]
+
+
+def test_one_thread_answers_first_come_first_served():
+    """No query ends before the queue in front of it: Lindley's recursion over the run's own times."""
+    trace = run(Work(lambda number: 0.001 * (number % 9)), target_qps=250.0, queries=120)
+    free = 0
+    for due, ended, worked in zip(trace.issued, trace.ended, trace.stages[:, 0], strict=True):
+        assert ended >= max(due, free) + worked
+        free = ended
+    # Some of them did wait, or the test would show nothing.
+    assert ((trace.ended - trace.issued) > 2 * trace.stages[:, 0]).sum() > 5
+
+
+def test_samples_come_in_the_seeded_order_and_batch():
+    work = Work(samples=9)
+    trace = run(work, target_qps=5000.0, queries=30, batch=3, seed=6)
+    order = Order(9, 3, 6)
+    assert work.calls == [tuple(order.take(number)) for number in range(30)]
+    assert trace.batch == 3
+
+
+def test_progress_is_told_while_the_server_waits():
+    told = []
+    asked = plan(scenario="server", target_qps=20.0, queries=12, streams=2)
+    begin = time.perf_counter()
+    measure(asked, Work(), lambda seconds, queries: told.append((seconds, queries)))
+    assert told == sorted(told)
+    assert 1 <= len(told) <= (time.perf_counter() - begin) / 0.25
