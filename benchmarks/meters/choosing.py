@@ -53,21 +53,23 @@ def choose(series: Sequence[Series], channels: Mapping[Key, Channel], device: st
         device: of the runtime, such as ``cpu`` or ``cuda``.
 
     Returns:
-        Sensors that see `device` before those that do not, then ``device`` before ``package`` before ``accelerator``;
-        of equals, counters of energy before power, then the order of `series`. The sockets of a processor (channels of
-        scope ``package`` of the same meter and kind) are disjoint and belong together. None without any such sensor.
+        Sensors that see `device` before those that do not, those that gave values before silent ones, then ``device``
+        before ``package`` before ``accelerator``; of equals, counters of energy before power, then the order of
+        `series`. The sockets of a processor (channels of scope ``package`` of the same meter and kind) are disjoint and
+        belong together. None without any such sensor.
     """
     electric = []
     for one in series:
         channel = channels.get((one.meter, one.name))
-        if channel is not None and channel.kind in _KINDS and channel.scope in _SCOPES and one.times:
+        if channel is not None and channel.kind in _KINDS and channel.scope in _SCOPES:
             electric.append((one, channel))
     if not electric:
         return None
 
-    def order(pair: tuple[Series, Channel]) -> tuple[bool, int, int]:
-        channel = pair[1]
-        return not sees(channel.scope, device), _SCOPES.index(channel.scope), _KINDS.index(channel.kind)
+    def order(pair: tuple[Series, Channel]) -> tuple[bool, bool, int, int]:
+        one, channel = pair
+        silent = not one.times
+        return not sees(channel.scope, device), silent, _SCOPES.index(channel.scope), _KINDS.index(channel.kind)
 
     first, best = min(electric, key=order)
     group = [(first, best)]

@@ -68,13 +68,13 @@ def energy(
     chosen = choosing.choose(series, channels, device)
     if chosen is None:
         return Energy("unmeasured", _only_rails(channels) or _NO_SENSOR), ()
-    cuts = [windows.window(one, begin, end) for one in chosen.series]
-    reason = _refusal(chosen, [cut for cut in cuts if cut is not None], begin, end, device)
+    cuts = [windows.window(one, begin, end) or windows.EMPTY for one in chosen.series]
+    reason = _refusal(chosen, cuts, begin, end, device)
     if reason:
-        seen = min((cut.n for cut in cuts if cut is not None), default=0)
+        seen = min(cut.n for cut in cuts)
         refused = Energy("unmeasured", reason, chosen.meter, chosen.rail, chosen.scope, samples=seen)
         return refused, (f"energy: {reason}",)
-    measured = _added([cut for cut in cuts if cut is not None])
+    measured = _added(cuts)
     joules = float(measured.joules[-1])
     low, high = intervals.with_sensor(joules, *intervals.spread(measured.times, measured.joules), chosen.error)
     idle_before, idle_after = (_idle(chosen.keys, each) for each in (before, after))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edgekit.benchmarks.meters import boards, hwmon, sysfs
+from edgekit.benchmarks.meters import boards, hwmon, rails, sysfs
 from edgekit.benchmarks.meters.protocol import Channel, Presence
 
 # Greatest errors that Texas Instruments' datasheets state; the shunt resistor's tolerance belongs to the board.
@@ -39,7 +39,7 @@ class Ina2xx:
         if not self._sensors:
             return Presence(False, "hwmon has no INA2xx; load its driver, or tell the kernel the chip's I2C address")
         wrong = boards.misnamed(self._sensors, self._setting)
-        return Presence(not wrong, wrong)
+        return Presence(False, wrong) if wrong else rails.answering(self.read(), [s.name for s in self._sensors])
 
     def channels(self) -> tuple[Channel, ...]:
         """Return one channel a chip."""

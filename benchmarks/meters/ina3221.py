@@ -32,7 +32,7 @@ class Ina3221:
     def present(self) -> Presence:
         """Say whether hwmon has an INA3221 with a connected rail."""
         if self._rails:
-            return Presence(True, "")
+            return rails.answering(self.read(), tuple(self._rails))
         return Presence(False, "hwmon has no ina3221 with a labelled rail (Jetson, JetPack 5 and later)")
 
     def channels(self) -> tuple[Channel, ...]:

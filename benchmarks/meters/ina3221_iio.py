@@ -29,7 +29,7 @@ class Ina3221Iio:
     def present(self) -> Presence:
         """Say whether the driver ``ina3221x`` has a connected rail."""
         if self._rails:
-            return Presence(True, "")
+            return rails.answering(self.read(), tuple(self._rails))
         return Presence(False, f"no rail under /{_DRIVER} (Jetson, JetPack 4; later ones have the meter ina3221)")
 
     def channels(self) -> tuple[Channel, ...]:

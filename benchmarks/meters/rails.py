@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.meters.protocol import Channel
+from edgekit.benchmarks.meters.protocol import Channel, Presence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +48,13 @@ def with_sum(values: Mapping[str, float], names: Sequence[str]) -> dict[str, flo
     if names and total(names) == SUM and all(name in found for name in names):
         found[SUM] = sum(found[name] for name in names)
     return found
+
+
+def answering(values: Mapping[str, float], names: Sequence[str]) -> Presence:
+    """Say whether any of the rails `names` gave a value."""
+    if values:
+        return Presence(True, "")
+    return Presence(False, f"the kernel lists {', '.join(names)}, but none of them can be read; try as root")
 
 
 def unique(names: Sequence[str]) -> tuple[str, ...]:

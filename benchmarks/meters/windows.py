@@ -31,6 +31,10 @@ class Window:
     longest: float
 
 
+EMPTY = Window(np.zeros(2), np.zeros(2), 0, 0.0)
+"""Of a series without samples."""
+
+
 def window(series: Series, begin: float, end: float) -> Window | None:
     """Integrate a series over a window.
 

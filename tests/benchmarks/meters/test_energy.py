@@ -180,6 +180,15 @@ def test_too_few_samples_are_refused_with_the_rule() -> None:
     assert measure(power("VDD_IN", "device", n=40))[1] == ()
 
 
+def test_a_sensor_that_gave_nothing_is_told_and_another_that_did_is_taken() -> None:
+    channel, series = power("VDD_IN", "device")
+    silent = (channel, replace(series, times=(), values=()))
+    found, reasons = measure(silent)
+    assert found.status == "unmeasured"
+    assert "meter VDD_IN gave 0 samples" in reasons[0]
+    assert measure(silent, power("package", "package"))[0].scope == "package"
+
+
 def drop(reading: Reading, begin: float, end: float) -> Reading:
     channel, series = reading
     kept = [i for i, t in enumerate(series.times) if not begin < t < end]

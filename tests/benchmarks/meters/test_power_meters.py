@@ -55,6 +55,21 @@ def test_ina3221_leaves_out_a_rail_that_does_not_answer(tmp_path: Path) -> None:
     assert set(meter.read()) == {"VDD_CPU_GPU_CV", "VDD_SOC"}
 
 
+def test_sensors_that_are_listed_but_cannot_be_read_say_so(tmp_path: Path) -> None:
+    hwmon(tmp_path, 0, "ina3221", in1_label="VDD_IN", in1_input="", curr1_input="")
+    hwmon(tmp_path, 1, "ina219", power1_input="")
+    put(tmp_path, {"sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/rail_name_0": "POM_5V_IN"})
+    put(tmp_path, {"sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/in_power0_input": ""})
+    for meter, name in (
+        (Ina3221(tmp_path), "VDD_IN"),
+        (Ina2xx(tmp_path), "ina219"),
+        (Ina3221Iio(tmp_path), "POM_5V_IN"),
+    ):
+        presence = meter.present()
+        assert not presence.ok
+        assert f"{name}, but none of them can be read" in presence.reason
+
+
 def test_ina3221_without_a_total_adds_the_rails_of_all_chips(tmp_path: Path) -> None:
     for number, names in ((0, ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")), (1, ("NC", "VDDQ_VDD2_1V8AO", "NC"))):
         labels = {f"in{i}_label": name for i, name in enumerate(names, 1)}
