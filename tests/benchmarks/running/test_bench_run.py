@@ -65,13 +65,18 @@ def valid_but_for_length(result: Result) -> list[str]:
     return [reason for reason in result.reasons if not reason.startswith(ours) and "too few" not in reason]
 
 
+def length(result: Result) -> float:
+    """Seconds of the measured part."""
+    return sum(minute.seconds for minute in result.minutes)
+
+
 @pytest.mark.parametrize("pipeline", ["photo", "image", "text"])
 def test_a_run_of_each_pipeline(tiny_bundle: Path, pipeline: Any) -> None:
     told: list[Event] = []
     found = bench(tiny_bundle, pipeline=pipeline, seconds=SHORT, on_event=told.append)
     assert found.verdict == "INVALID"
     assert valid_but_for_length(found) == []
-    assert any(reason.startswith("the measured part took 0.3 s") for reason in found.reasons)
+    assert any(reason.startswith("the measured part took 0.") for reason in found.reasons)
     bundle = open_bundle(tiny_bundle)
     assert (found.subject.digest, found.subject.variant) == (bundle.digest, "fp32")
     assert (found.subject.runtime, found.subject.device) == ("onnxruntime", "cpu")
@@ -83,7 +88,7 @@ def test_a_run_of_each_pipeline(tiny_bundle: Path, pipeline: Any) -> None:
     assert (found.plan.labels > 0) == (pipeline == "photo")
     assert 0 < found.p50 <= found.p90 <= found.p99 <= found.latency.greatest
     assert found.latency.n == sum(minute.queries for minute in found.minutes)
-    assert found.throughput.value == pytest.approx(found.latency.n / SHORT, rel=0.2)
+    assert found.throughput.value == pytest.approx(found.latency.n / length(found), rel=0.02)
     phases = found.phases
     assert min(phases.import_ms, phases.load_ms, phases.first_ms, phases.warm_ms, phases.prepare_ms) > 0
     assert phases.warm_queries >= 1
@@ -202,8 +207,8 @@ def test_the_scenarios(tiny_bundle: Path) -> None:
     multi = bench(tiny_bundle, pipeline="text", scenario="multi-stream", streams=2, seconds=SHORT, **CHOSEN)
     offline = bench(tiny_bundle, pipeline="text", scenario="offline", batch=4, seconds=SHORT, **CHOSEN)
     assert (multi.plan.streams, offline.plan.batch) == (2, 4)
-    assert multi.throughput.value == pytest.approx(2 * multi.latency.n / SHORT, rel=0.25)
-    assert offline.throughput.value == pytest.approx(4 * offline.latency.n / SHORT, rel=0.25)
+    assert multi.throughput.value == pytest.approx(2 * multi.latency.n / length(multi), rel=0.02)
+    assert offline.throughput.value == pytest.approx(4 * offline.latency.n / length(offline), rel=0.02)
     server = bench(
         tiny_bundle,
         pipeline="text",
@@ -279,12 +284,16 @@ def test_a_faked_jetson_gives_its_energy_and_its_scope(tiny_bundle: Path, tmp_pa
         meters=("ina3221",),
         **REQUEST,
     )
-    found = run(request, lambda event: None)
-    energy = found.energy
+    for _ in range(3):
+        found = run(request, lambda event: None)
+        energy = found.energy
+        # A test machine with much other work may leave gaps between the samples, which is refused by right.
+        if energy.status == "measured":
+            break
     assert (energy.status, energy.meter, energy.rail, energy.scope) == ("measured", "ina3221", "VDD_IN", "device")
     assert energy.watts == pytest.approx(8.0, rel=1e-6)
-    queries = found.latency.n
-    assert energy.per_inference == pytest.approx(8.0 * 2.5 / queries, rel=0.05)
+    assert energy.joules == pytest.approx(8.0 * length(found), rel=1e-3)
+    assert energy.per_inference == pytest.approx(8.0 * length(found) / found.latency.n, rel=1e-3)
     assert energy.above_idle == pytest.approx(0.0, abs=1e-6)
     assert energy.before is not None
     assert energy.before.watts == pytest.approx(8.0)
