@@ -12,13 +12,18 @@ from edgekit.errors import InputError
 from edgekit.evaluation.datasets import locate, open_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from edgekit.benchmarks.results.records import Pipeline
     from edgekit.bundle.reader import Bundle
+    from edgekit.evaluation.records import Item
 
-MOST = 256
-"""Photos and texts of a set that are taken at most: enough to defeat every cache that a repeated input would meet."""
+MOST = 64
+"""Photos and texts of a set that are taken at most: their pixels, 9.2 MiB at 224 x 224, are more than a chip's caches
+hold, and little enough not to count as the model's memory."""
+
+MOST_BYTES = 64 * 2**20
+"""Bytes of photos that are held in memory at most, where they are parts of larger files; one is always taken."""
 
 Photo = str | bytes
 """A path of an encoded photo, or its bytes where it is a part of a larger file."""
@@ -46,7 +51,8 @@ def gather(data: str | None = None, bundle: Bundle | None = None) -> Inputs:
 
     Args:
         data: a path or the name of a fetched set, in any layout of ``edgekit eval``; of its photos and texts `MOST` are
-            taken, photos by a hash of their names. None takes edgekit's sample photos and labels.
+            taken, photos by a hash of their names; of photos inside shards, `MOST_BYTES` at most. None takes edgekit's
+            sample photos and labels.
         bundle: its golden photos and texts join the packaged ones, and its texts stand in for a set without any.
 
     Returns:
@@ -60,8 +66,7 @@ def gather(data: str | None = None, bundle: Bundle | None = None) -> Inputs:
         photos = _distinct([*_sample_photos(), *_golden_photos(bundle)])
         return Inputs("samples" if bundle is None else "samples and golden inputs", photos, known)
     dataset = open_dataset(locate(data), limit=MOST)
-    found: list[Photo] = [str(item.path) if item.size is None else item.read() for item in dataset.items]
-    return Inputs(dataset.name, _distinct(found), tuple(dataset.texts[:MOST]) or known)
+    return Inputs(dataset.name, _distinct(_photos(dataset.items)), tuple(dataset.texts[:MOST]) or known)
 
 
 def packaged_labels() -> tuple[str, ...]:
@@ -84,6 +89,19 @@ def require(inputs: Inputs, pipeline: Pipeline) -> None:
     missing = "photo" if pipeline != "text" and not inputs.photos else missing
     if missing:
         raise InputError(f"{inputs.name}: holds no {missing}; the {pipeline} pipeline needs at least one")
+
+
+def _photos(items: Sequence[Item]) -> list[Photo]:
+    """Return paths, and what lies inside larger files as bytes, as far as there is room."""
+    found: list[Photo] = []
+    held = 0
+    for item in items:
+        if item.size is None:
+            found.append(str(item.path))
+        elif not held or held + item.size <= MOST_BYTES:
+            found.append(item.read())
+            held += item.size
+    return found
 
 
 def _texts(bundle: Bundle | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 import frozen_bundle
 import tiny_bundle as tiny
+from edgekit.benchmarks.workloads import inputs as module
 from edgekit.benchmarks.workloads.inputs import MOST, Inputs, gather, packaged_labels, require
 from edgekit.bundle.reader import open_bundle
 from edgekit.errors import InputError
@@ -68,6 +69,54 @@ def test_photos_in_shards_come_as_bytes(tmp_path, photos):
         for path in photos[:2]:
             tar.add(path, path.name)
     assert sorted(gather(str(tmp_path)).photos) == sorted(path.read_bytes() for path in photos[:2])
+
+
+def test_photos_in_shards_do_not_fill_the_memory(tmp_path, photos, monkeypatch):
+    """Their bytes are held, and would count as the model's memory; one is taken however large it is."""
+    with tarfile.open(tmp_path / "set-000.tar", "w") as tar:
+        for path in photos:
+            tar.add(path, path.name)
+    sizes = [path.stat().st_size for path in photos]
+    for room in (1, sum(sizes) // 2):
+        monkeypatch.setattr(module, "MOST_BYTES", room)
+        found = gather(str(tmp_path)).photos
+        assert 1 <= len(found) < len(photos)
+        assert len(found) == 1 or sum(map(len, found)) <= room
+    monkeypatch.setattr(module, "MOST_BYTES", sum(sizes))
+    assert len(gather(str(tmp_path)).photos) == len(photos)
+
+
+def test_a_set_of_classes_brings_its_photos_and_names(tmp_path, photos):
+    for name, path in zip(("red_cat", "rocket"), photos[:2], strict=True):
+        (tmp_path / name).mkdir()
+        shutil.copy(path, tmp_path / name)
+    found = gather(str(tmp_path))
+    assert found.texts == ("red cat", "rocket")
+    assert len(found.photos) == 2
+    assert found.labels == ()  # what is ranked is the bundle's vocabulary, or what the user names
+
+
+def test_a_table_of_photos(tmp_path, photos):
+    for path in photos[:2]:
+        shutil.copy(path, tmp_path)
+    rows = "".join(f"{path.name},caption of {path.stem}\n" for path in photos[:2])
+    (tmp_path / "set.csv").write_text(f"filepath,title\n{rows}")
+    found = gather(str(tmp_path / "set.csv"))
+    assert [type(photo) for photo in found.photos] == [str, str]
+    assert len(found.texts) == 2
+
+
+def test_a_set_that_was_fetched_goes_by_its_name(tmp_path, photos, monkeypatch):
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    shutil.copy(photos[0], tmp_path / "data" / "mine")
+    assert gather("mine").name == "mine"
+
+
+def test_the_same_set_gives_the_same_inputs(tmp_path, photos):
+    for path in photos:
+        shutil.copy(path, tmp_path)
+    assert gather(str(tmp_path)) == gather(str(tmp_path))
 
 
 def test_of_a_large_set_only_some_are_taken(tmp_path):
