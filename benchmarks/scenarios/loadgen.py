@@ -30,6 +30,8 @@ _BUSY = threading.Lock()
 _PILOT_SHARE, _PILOT_SECONDS, _PILOT_QUERIES = 0.1, 1.0, 3
 # How much faster than in the pilot the system may turn out to be before LoadGen has prepared too few queries.
 _HEADROOM = 2.0
+# The offline scenario is given a number of samples: how much longer than asked it takes if nothing changes.
+_OFFLINE_HEADROOM = 1.2
 # LoadGen multiplies the offline scenario's rate by this ("kSlack" of its test_settings_internal.cc).
 _OFFLINE_SLACK = 1.1
 _NO_BOUND_MS = 1e6
@@ -207,7 +209,7 @@ def _settings(loadgen: Any, plan: Plan, workload: Workload, seed: int) -> Any:
     else:
         settings.scenario = scenarios.Offline
         rate = len(pilot.ended) * pilot.batch / ((pilot.end - pilot.begin) / 1e9)
-        wanted = max(plan.queries * plan.batch, rate * plan.seconds * _OFFLINE_SLACK)
+        wanted = max(plan.queries * plan.batch, rate * plan.seconds * _OFFLINE_HEADROOM)
         # Whole batches, by the count; LoadGen's own product of rate and time must stay below it.
         settings.min_query_count = -(-int(wanted) // plan.batch) * plan.batch
         settings.offline_expected_qps = wanted / (2 * _OFFLINE_SLACK * max(plan.seconds, 0.001))
