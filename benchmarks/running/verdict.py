@@ -126,6 +126,11 @@ def _steady(evidence: Evidence) -> Iterator[str]:
             f"queries at the end took {drift.latency:.2f} times as long as at the begin; cool the device, or measure "
             "its steady state with --soak MINUTES or --sustained"
         )
+    if drift.latency_high is not None and drift.latency_high < rules.FASTER.limit:
+        yield (
+            f"queries at the end took only {drift.latency:.2f} times as long as at the begin (at least "
+            f"{rules.FASTER.limit:g}); something else ended meanwhile, or the device sped up late: measure again"
+        )
     if drift.leak and drift.memory is not None:
         yield (
             f"memory grew by {drift.memory:.1f} MiB an hour; the engine or the pipeline leaks, the figures of a longer "

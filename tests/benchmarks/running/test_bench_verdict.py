@@ -68,6 +68,7 @@ def test_a_good_run_is_valid() -> None:
         ({"found__faults": 10_000}, ("10000 pages", "at most", "free memory")),
         ({"harness": Harness(5.0, 0.05)}, ("5.0% of a processor", "at most 2%", "--meter")),
         ({"drift__throttling": True, "drift__latency": 1.3}, ("1.30 times", "--soak", "cool")),
+        ({"drift__latency": 0.6, "drift__latency_high": 0.7}, ("only 0.60 times", "0.95", "measure again")),
         ({"drift__leak": True, "drift__memory": 50.0}, ("50.0 MiB an hour", "leaks")),
         ({"device": ("throttling: hot",)}, ("throttling: hot",)),
         ({"energy": ("energy: 3 samples",)}, ("energy: 3 samples",)),
@@ -84,6 +85,10 @@ def test_each_broken_rule_is_told(changes: dict[str, Any], parts: tuple[str, ...
 def test_throttling_is_no_fault_where_the_steady_state_was_asked_for() -> None:
     hot = evidence(drift__throttling=True, drift__latency=1.3)
     assert judge(replace(hot, plan=replace(hot.plan, sustained=True)))[0] == "VALID"
+
+
+def test_getting_faster_within_noise_is_no_fault() -> None:
+    assert judge(evidence(drift__latency=0.9, drift__latency_high=0.96))[0] == "VALID"
 
 
 def test_every_reason_is_told_once_and_wrong_numbers_come_first() -> None:
