@@ -81,7 +81,7 @@ class Browser:
         end = time.monotonic() + _PATIENCE
         while not self.value(condition):
             assert time.monotonic() < end, f"never true: {condition}; {self.problems}"
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def value(self, expression: str) -> Any:
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

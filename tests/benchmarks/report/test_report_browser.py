@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from bench_extras import profile, versus
-from browser import CHROMIUM, Browser, browser
 
+from bench_extras import profile, versus
 from bench_results import changed, result
+from browser import CHROMIUM, Browser, browser
 from edgekit.benchmarks.report import html
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 import pytest
-from bench_extras import profile, versus
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench_extras import profile, versus
 from bench_results import changed, result
 from edgekit.benchmarks.report import breakdown, chart, distribution, limits, overview, sensors, side_by_side, tradeoff
 from edgekit.benchmarks.results.energy_records import Series

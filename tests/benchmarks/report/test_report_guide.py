@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from bench_extras import matrix, profile, versus
 
+from bench_extras import matrix, profile, versus
 from bench_results import result, write
 from cli_runner import fails, run
 from edgekit.benchmarks.compare_cli import compare

@@ -13,8 +13,8 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from bench_extras import matrix, profile, versus
 
+from bench_extras import matrix, profile, versus
 from bench_results import changed, result
 from edgekit.benchmarks.report import html, markup
 from edgekit.benchmarks.report.style import CSS
