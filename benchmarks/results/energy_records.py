@@ -62,9 +62,9 @@ class Energy:
         before: idle baseline before the run; None where none was taken.
         after: and after it.
         rate: samples a second that were really taken.
-        jitter: standard deviation of the time between two of them, over its mean.
         samples: in the measured part.
         sensor_error: relative error that the sensor's documentation states; None where it states none.
+        jitter: standard deviation of the time between two samples, over its mean.
     """
 
     status: Literal["measured", "unmeasured"]

@@ -53,7 +53,7 @@ SAMPLER = Rule(
 FASTER = Rule(
     0.95,
     "of the first fifth",
-    "ours, the mirror of the 5 % by which a run may get slower: a run that gets faster was not warm, or shared the device",
+    "ours, the mirror of the 5 % by which a run may get slower: what gets faster was not warm, or had company",
 )
 THROUGHPUT = Rule(
     0.05, "of the figure", "ours: half of the 95 % interval of the offline scenario, which has no percentile to keep"
