@@ -75,7 +75,9 @@ def test_a_real_profile_adds_up(starter: dict[str, Profile], tower: str) -> None
         assert total + found.overhead == pytest.approx(found.ms)
         assert [group.ms for group in groups] == sorted((group.ms for group in groups), reverse=True)
     assert sum(part.nodes for part in found.parts) == len(found.nodes)
-    assert 0 < sum(block.ms for block in found.blocks) < found.ms
+    # The starter's text tower has no blocks.
+    assert 0 <= sum(block.ms for block in found.blocks) < found.ms
+    assert bool(found.blocks) == (tower == "image")
     assert loads(Profile, dumps(found), "profile") == found
 
 
@@ -83,11 +85,11 @@ def test_the_starters_parts(starter: dict[str, Profile]) -> None:
     image, text = starter["image"], starter["text"]
     assert [block.name for block in image.blocks] == [f"_blocks.{i}" for i in range(16)]
     assert {part.name for part in image.parts} == {"stem", "convolution", "head"}
-    assert [block.name for block in text.blocks] == [f"layer.{i}" for i in range(6)]
-    assert {part.name for part in text.parts} >= {"table", "attention", "mlp", "norm", "head"}
+    assert text.blocks == ()
+    assert {part.name for part in text.parts} >= {"table", "norm", "head"}
     nodes = {node.name: node.part for node in text.nodes}
-    assert all(part == "attention" for name, part in nodes.items() if name.endswith("/self/Softmax"))
-    assert all(part == "mlp" for name, part in nodes.items() if "/intermediate/" in name)
+    assert all(part == "norm" for name, part in nodes.items() if name.endswith("/LayerNormalization"))
+    assert all(part == "head" for name, part in nodes.items() if name.endswith("/Gemm"))
 
 
 def test_inputs_of_ones_own(tmp_path: Path) -> None:

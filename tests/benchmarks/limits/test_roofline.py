@@ -85,13 +85,13 @@ def test_the_share_is_that_of_the_larger_limit(u8: float, fp: float, size: float
 def test_the_starter() -> None:
     bundle = open_bundle(resolve("starter"))
     image = roofline(bundle, "int8", "image", milliseconds=100.0, peaks=PEAKS)
-    assert image.kind == "u8s8 + fp32"
+    assert image.kind == "fp32"  # its weights are in 8 bits, its products are not
     assert 0.01 < image.share < 0.1
     many = roofline(bundle, "int8", "image", milliseconds=100.0, batch=4, peaks=PEAKS)
     assert many.flops == 4 * image.flops
     short, long = (roofline(bundle, "int8", "text", milliseconds=10.0, length=n, peaks=PEAKS) for n in (4, 64))
-    assert short.bound == "memory"
-    assert long.flops > 16 * short.flops
+    assert short.bound == long.bound == "memory"
+    assert long.flops == short.flops  # tokens are looked up and summed; only their sum is multiplied
 
 
 def test_another_device_is_not_compared_with_the_processor() -> None:
