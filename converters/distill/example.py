@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 EXAMPLE = """\
-# A text tower of 3 MB from one of 23 MB, learnt from texts alone: edgekit data fetch emoji-names
+# A text tower of 40 % of the packaged starter's parameters, learnt from texts alone: edgekit data fetch emoji-names
 # Save this as recipe.yaml, then: edgekit distill recipe.yaml -o student.edge
 # Paths are relative to this file; a name stands for a bundle of edgekit or a set of 'edgekit data list'.
 
@@ -16,7 +16,7 @@ data:
   # views: 4                # augmented views of each image, which the teacher embeds once
 
 student:
-  text: {arch: static, vocabulary: 8000}    # also transformer, open_clip:NAME, inherit, teacher
+  text: {arch: static, vocabulary: 6000}    # also transformer, open_clip:NAME, inherit, teacher
   # image: {arch: conv, size: 64}           # also hybrid, vit-tiny, timm:NAME …; a tower left out stays the teacher's
   space: teacher            # the image tower stays, and so does an index of photos
 
