@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -59,6 +60,7 @@ def missing() -> str:
     if absent:
         return f"not installed: {', '.join(absent)} (sh .ci/tools)"
     name = f"ek-try-{os.getpid()}"
+    _remove_leftovers()
     made = _try("ip", "netns", "add", name)
     _try("ip", "netns", "del", name)
     return "" if made else "network namespaces cannot be made here"
@@ -70,7 +72,7 @@ class Host:
     def __init__(self, folder: Path, disk: str = "", mounts: str = "", config: str = "") -> None:
         number = next(_NUMBERS)
         self.folder, self._mounts, self._disk = folder, mounts, disk
-        self.name = f"ek{os.getpid() % 100000}n{number}"
+        self.name = f"ek{os.getpid()}n{number}"
         net = f"198.{18 + os.getpid() % 2}.{os.getpid() // 2 % 250}"
         self.ip, self._gateway = f"{net}.{4 * number % 252 + 2}", f"{net}.{4 * number % 252 + 1}"
         self.home = folder / "home"
@@ -195,6 +197,14 @@ def shared_config(hosts: list[Host], path: Path) -> tuple[str, ...]:
     blocks = [f"Host {host.ip}\n{Path(host.ssh[2]).read_text()}" for host in hosts]
     path.write_text("\n".join(blocks))
     return ("ssh", "-F", str(path))
+
+
+def _remove_leftovers() -> None:
+    """Remove the networks of test processes that were killed."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, env={"PATH": _PATH}, check=False)
+    for found in re.finditer(r"^(ek([0-9]+)n[0-9]+)\b", listed.stdout, re.MULTILINE):
+        if not Path(f"/proc/{found[2]}").exists():
+            _try("ip", "netns", "del", found[1])
 
 
 def _with_home(home: Path) -> str:

@@ -94,15 +94,15 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_sent(make_host, par
     assert host.inside(f"ls -A {host.home}").strip() == ""
 
 
-@pytest.mark.parametrize("words", [("--fill",), ()], ids=["by the run", "by others"])
+@pytest.mark.parametrize("words", [("--seconds", "0.5", "--fill"), LONG], ids=["by the run", "by others"])
 def test_a_disk_that_becomes_full_is_told(make_host, parcel, tmp_path, words):
     host = make_host(disk="80m")
     fill = f"dd if=/dev/zero of={host.home}/ballast bs=64k 2>/dev/null"
-    on_event = stand_in.until_measuring(lambda: None if words else host.inside(fill))
-    found = stand_in.one(host, parcel, tmp_path, ("--seconds", "0.5", *words), on_event=on_event)
+    on_event = stand_in.until_measuring(lambda: None if "--fill" in words else host.inside(fill))
+    found = stand_in.one(host, parcel, tmp_path, words, on_event=on_event)
     assert found.ending == "disk-full", found.reason
     assert "the board's disk became full meanwhile" in found.reason
-    assert host.inside(f"ls -A {host.home}").split() == ([] if words else ["ballast"])
+    assert host.inside(f"ls -A {host.home}").split() == ([] if "--fill" in words else ["ballast"])
 
 
 def test_ctrl_c_ends_the_runs_and_cleans_up(host, parcel, tmp_path):

@@ -46,7 +46,7 @@ def test_a_fleet_gives_one_report(make_host, own_client, tiny_bundle, tmp_path):
     boards = [
         f"  - {{name: b{i}, ssh: 'ssh://root@{one.ip}', python: {sys.executable}}}" for i, one in enumerate(hosts)
     ]
-    fleet.write_text("\n".join(["boards:", *boards, "  - {name: gone, ssh: 'ssh://root@198.18.255.254'}", ""]))
+    fleet.write_text("\n".join(["boards:", *boards, f"  - {{name: gone, ssh: 'ssh://root@{hosts[0].ip}:9'}}", ""]))
     output, report = tmp_path / "out", tmp_path / "fleet.html"
     words = ("bench", tiny_bundle, *SHORT, "--fleet", fleet, "-o", output, "--report", report, "--json")
     found = cli_runner.run(*words, code=1)
