@@ -9,11 +9,15 @@ import pytest
 
 import litert_towers
 import tiny_bundle as tiny
-from edgekit import tune
 from edgekit.benchmarks.running.choosing import Chosen, Wanted, choose, settle
 from edgekit.benchmarks.running.events import Event
 from edgekit.benchmarks.running.request import RunRequest
+from edgekit.bundle.reader import open_bundle
+from edgekit.choices import list_choices
+from edgekit.decisions import Decision
 from edgekit.errors import BundleError, InputError, RuntimeUnavailableError
+from edgekit.tuning import store
+from edgekit.unchanged import states
 
 
 def wanted(path: Path, **changes: object) -> Wanted:
@@ -44,11 +48,15 @@ def test_a_runtime_or_a_device_narrows_the_choice(tmp_path: Path) -> None:
 
 def test_what_was_tuned_is_measured(tmp_path: Path) -> None:
     path = tiny.build(tmp_path / "one.edge")
-    tuned = tune(path, minutes=0.05, threads=(2,), towers=("image",)).chosen
-    assert tuned.threads == 2
-    chosen = choose(wanted(path))
-    assert (chosen.threads, chosen.options) == (tuned.threads, tuned.options)
-    assert choose(wanted(path, threads=1)).threads == 1
+    bundle = open_bundle(path)
+    choices, _ = list_choices(bundle, None, None, "auto")
+    options = (("flush_denormals", "1"),)
+    candidate = replace(choices[0].candidate("", 1.0), threads=2, options=options)
+    engines = {choice.runtime.name: choice.version for choice in choices}
+    tuned = store.Tuned("2026-01-31", "pair", engines, Decision((candidate,), 0, states(bundle)))
+    assert store.store(bundle, ("image",), tuned) == ""
+    assert choose(wanted(path)) == Chosen("fp32", "onnxruntime", "cpu", 2, options)
+    assert choose(wanted(path, threads=1)) == Chosen("fp32", "onnxruntime", "cpu", 1, ())
 
 
 def test_settling_happens_in_a_child_and_keeps_the_rest(tiny_bundle: Path) -> None:
