@@ -67,7 +67,7 @@ bench: $(TEST)/.ok
 bench-quantization: $(PEERS)/.ok
 	$(PEERS)/bin/python -m edgekit.benchmarks.quantization.table $(BENCH_ARGS)
 
-# Students against labels alone, each loss, one process against two: about an hour, and five minutes for the teacher. The
+# Students against labels alone, each loss, one process against two: about an hour of CPU time, and five minutes for the teacher. The
 # same command goes on where it was ended.
 bench-distillation: $(TEST)/.ok
 	mkdir -p $(CACHE)

@@ -33,6 +33,8 @@ def grouped(runs: Sequence[Run], question: Question) -> dict[Arm, list[Run]]:
 
 
 def _head(study: Study) -> str:
+    if not study.runs:
+        return ""
     setting, first = study.setting, study.runs[0]
     taught = [run.embedding_cpu for run in study.runs if not run.arm.alone] or [0.0]
     cost = mean(taught)

@@ -173,3 +173,8 @@ def test_without_a_distilled_student_nothing_is_concluded():
 def test_a_study_is_written_and_read_back():
     found = whole()
     assert schema.loads(Study, schema.dumps(found), "study.json") == found
+
+
+def test_a_study_of_the_trials_alone_has_no_head():
+    study = Study(SETTING, (), Resumed(20, 40, True, 0.5, 0.5), None, None, "cpu", 1, {}, 1.0)
+    assert tables.report(study).startswith("- killed (SIGKILL) at step 20 of 40 and resumed: the same weights")
