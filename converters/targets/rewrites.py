@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.adapting import PROJECTION
 from edgekit.converters.graph import walk
 from edgekit.converters.graph.simplify import drop_unused
 from edgekit.errors import UnsupportedModelError
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx
 
-PROJECTION = "projection"
-"""Name of a tower's output before it is brought to length one, which the SDK does outside then."""
 
 MASKED = -30.0
 """exp(-30) is nothing beside 1, and leaves int8 most of its range for the logits themselves."""
@@ -80,6 +79,7 @@ def move_length_out(model: onnx.ModelProto) -> None:
             f"the tower does not end in rows of length one that are made of one tensor: {outside}"
         )
     (before,) = outside
+    _free_name(model, PROJECTION)
     makers[before].output[0] = PROJECTION
     walk.rename_inputs(model, {before: PROJECTION})
     kept = [node for node in graph.node if node.output[0] not in tail]
@@ -87,6 +87,19 @@ def move_length_out(model: onnx.ModelProto) -> None:
     graph.node.extend(kept)
     taken.name = PROJECTION
     drop_unused(model)
+
+
+def _free_name(model: onnx.ModelProto, name: str) -> None:
+    """Give whatever bears a name another one."""
+    other = f"{name}.inner"
+    for tensor in model.graph.initializer:
+        if tensor.name == name:
+            tensor.name = other
+    for node in model.graph.node:
+        for position, written in enumerate(node.output):
+            if written == name:
+                node.output[position] = other
+    walk.rename_inputs(model, {name: other})
 
 
 def give_biases(model: onnx.ModelProto) -> int:
