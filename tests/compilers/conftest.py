@@ -18,8 +18,8 @@ _CACHE = Path(__file__).parents[2] / ".cache" / "edgekit"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache():
-    """The repository's own cache, unless the environment names one."""
+def _own_cache():
+    """The repository's own cache, unless the environment names one: building a toolchain for each test takes hours."""
     before = os.environ.get("EDGEKIT_CACHE")
     os.environ["EDGEKIT_CACHE"] = before or str(_CACHE)
     yield
@@ -28,7 +28,7 @@ def cache():
 
 
 @pytest.fixture(scope="session")
-def toolchain(cache):
+def toolchain(_own_cache):
     """Install a toolchain by name, or find it installed."""
 
     def install(name: str):
