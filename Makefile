@@ -34,13 +34,15 @@ types: $(TEST)/.ok
 unit: $(TEST)/.ok $(TFLITE)/.ok
 	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)
 
-# Engines and vendors' simulators that the other tests do not need, in an environment of their own.
-test-chips: $(CHIPS)/.ok
+# Engines and vendors' simulators in an environment of their own; compilers in toolchains that edgekit builds.
+test-chips: $(CHIPS)/.ok $(TEST)/.ok
 	$(CHIPS)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results-chips.xml tests/chips $(PYTEST_ARGS)
+	EDGEKIT_COMPILERS=1 EDGEKIT_CACHE=$(CURDIR)/$(CACHE)/edgekit $(TEST)/bin/pytest -n 2 --dist loadfile \
+	  --junitxml $(CACHE)/results-compilers.xml tests/compilers $(PYTEST_ARGS)
 
 # Writes README's support table from the results of the last `make unit` and `make test-chips`.
 support:
-	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml $(CACHE)/results-chips.xml
+	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml $(CACHE)/results-chips.xml $(CACHE)/results-compilers.xml
 
 # Coverage-guided fuzzing of the bundle reader and the image path, for a bounded time.
 fuzz: $(TEST)/.ok

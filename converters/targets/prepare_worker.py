@@ -24,12 +24,18 @@ class Request:
         shape: of its input.
         tower: image or text.
         table: name of the operator table.
+        scaling_outside: whether the compiler's own input scales pixels, so that the graph must not.
+        biases: whether every product needs a bias; see `rewrites.give_biases`.
+        lengths: whether the compiler takes ReduceL2; see `rewrites.spell_lengths_out`.
     """
 
     master: str
     shape: tuple[int, ...]
     tower: str
     table: str
+    scaling_outside: bool = True
+    biases: bool = True
+    lengths: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,13 @@ def main(folder: Path) -> None:
     out = folder / GRAPH
     static.fold(Path(asked.master), out, asked.shape)
     model = store.load(out)
-    scaling = static.move_scaling_out(model) if asked.tower == "image" else static.Scaling((), ())
+    outside = asked.scaling_outside and asked.tower == "image"
+    scaling = static.move_scaling_out(model) if outside else static.Scaling((), ())
     masks = rewrites.bound_masks(model)
     rewrites.move_length_out(model)
-    biases = rewrites.give_biases(model)
+    biases = rewrites.give_biases(model) if asked.biases else 0
+    if not asked.lengths:
+        rewrites.spell_lengths_out(model)
     unknown = operators.check(model, operators.read(asked.table), asked.tower)
     dimension = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
     given = model.graph.input[0].name

@@ -89,6 +89,36 @@ def move_length_out(model: onnx.ModelProto) -> None:
     drop_unused(model)
 
 
+def spell_lengths_out(model: onnx.ModelProto) -> int:
+    """Replace every ReduceL2 by squares, their sum and its root, in place; return how many.
+
+    Qualcomm's processors of version 68 have no ReduceL2.
+
+    Args:
+        model: static, operator set 13 or newer, weights in memory.
+
+    Returns:
+        How many were replaced.
+    """
+    found = [node for node in model.graph.node if node.op_type == "ReduceL2"]
+    for node in found:
+        place = [one.output[0] for one in model.graph.node].index(node.output[0])
+        squares, total, axes = (f"{node.output[0]}.{part}" for part in ("squares", "sum", "axes"))
+        given = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        if "axes" in given:
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(given["axes"], np.int64), axes))
+        inputs = [squares, axes] if "axes" in given else [squares, *node.input[1:]]
+        parts = [
+            helper.make_node("Mul", [node.input[0]] * 2, [squares], f"{node.name}/squares"),
+            helper.make_node("ReduceSum", inputs, [total], f"{node.name}/sum", keepdims=given.get("keepdims", 1)),
+            helper.make_node("Sqrt", [total], [node.output[0]], f"{node.name}/root"),
+        ]
+        model.graph.node.remove(node)
+        for offset, part in enumerate(parts):
+            model.graph.node.insert(place + offset, part)
+    return len(found)
+
+
 def _free_name(model: onnx.ModelProto, name: str) -> None:
     """Give whatever bears a name another one."""
     other = f"{name}.inner"

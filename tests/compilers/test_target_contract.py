@@ -15,7 +15,7 @@ from edgekit.converters.targets.records import LEAST_CENTRED
 from edgekit.fidelity import agreement
 from edgekit.runtimes import registry
 
-CHIPS = ("rk3588", "rk3562", "ethos-u55-128")
+CHIPS = ("rk3588", "rk3562", "ethos-u55-128", "qcs6490")
 
 
 @pytest.fixture(scope="module", params=CHIPS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -80,3 +81,28 @@ def test_every_product_gets_a_bias_that_changes_nothing(masters, folded, rows) -
     scaled = ((inputs - mean) / std).transpose(0, 3, 1, 2).astype(np.float32)
     np.testing.assert_allclose(rows(model, scaled), rows(path, inputs), atol=1e-4)
     assert rewrites.give_biases(model) == 0
+
+
+@pytest.mark.parametrize("axes_as", ["attribute", "input"])
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_lengths_are_spelled_out_and_mean_the_same(axes_as, keepdims) -> None:
+    opset = 13 if axes_as == "attribute" else 18
+    given = {"axes": [1]} if axes_as == "attribute" else {}
+    inputs = ["x"] if axes_as == "attribute" else ["x", "axes"]
+    graph = helper.make_graph(
+        [helper.make_node("ReduceL2", inputs, ["y"], "length", keepdims=keepdims, **given)],
+        "lengths",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 1] if keepdims else [4])],
+        [] if axes_as == "attribute" else [numpy_helper.from_array(np.array([1], np.int64), "axes")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    assert rewrites.spell_lengths_out(model) == 1
+    assert _names(model) == ["Mul", "ReduceSum", "Sqrt"]
+    onnx.checker.check_model(model)
+    rows = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(
+        session.run(None, {"x": rows})[0], np.linalg.norm(rows, axis=1, keepdims=bool(keepdims)), rtol=1e-6
+    )
+    assert rewrites.spell_lengths_out(model) == 0
