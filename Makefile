@@ -11,7 +11,7 @@ PIP := -m pip --disable-pip-version-check -qq
 SOURCES := $(shell git ls-files edgekit runtimes converters benchmarks samples '*.toml')
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-chips lint types unit support fuzz starter bench bench-quantization bench-distillation clean
+.PHONY: demo test test-chips lint types unit support fuzz starter bench bench-agreement bench-quantization bench-distillation clean
 
 demo: $(DEMO)/.ok
 	$(DEMO)/bin/python samples/demo.py
@@ -31,16 +31,18 @@ types: $(TEST)/.ok
 	cd $(CACHE)/typed && $(CURDIR)/$(TEST)/bin/mypy --config-file $(CURDIR)/pyproject.toml -p edgekit
 	cd $(CACHE)/typed && $(CURDIR)/$(TEST)/bin/lint-imports --config $(CURDIR)/pyproject.toml --no-cache
 
-unit: $(TEST)/.ok $(TFLITE)/.ok
+unit: $(TEST)/.ok $(TFLITE)/.ok $(CACHE)/aarch64/.ok
 	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)
 
-# Engines and vendors' simulators that the other tests do not need, in an environment of their own.
-test-chips: $(CHIPS)/.ok
+# Engines and vendors' simulators in an environment of their own; compilers in toolchains that edgekit builds.
+test-chips: $(CHIPS)/.ok $(TEST)/.ok
 	$(CHIPS)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results-chips.xml tests/chips $(PYTEST_ARGS)
+	EDGEKIT_COMPILERS=1 EDGEKIT_CACHE=$(CURDIR)/$(CACHE)/edgekit $(TEST)/bin/pytest -n 2 --dist loadfile \
+	  --junitxml $(CACHE)/results-compilers.xml tests/compilers $(PYTEST_ARGS)
 
 # Writes README's support table from the results of the last `make unit` and `make test-chips`.
 support:
-	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml $(CACHE)/results-chips.xml
+	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml $(CACHE)/results-chips.xml $(CACHE)/results-compilers.xml
 
 # Coverage-guided fuzzing of the bundle reader and the image path, for a bounded time.
 fuzz: $(TEST)/.ok
@@ -59,6 +61,10 @@ starter: $(TEST)/.ok
 	$(TEST)/bin/edgekit distill samples/starter-text.yaml -o $(CACHE)/starter-distilled.edge
 	$(TEST)/bin/edgekit quantize $(CACHE)/starter-distilled.edge -o $(CACHE)/starter.edge --data stamps $(STARTER_PROMISE)
 	mv $(CACHE)/starter.edge samples/starter.edge
+
+# Our own loop and MLPerf's LoadGen in turns on the same work: the two must agree.
+bench-agreement: $(TEST)/.ok
+	$(TEST)/bin/python -m edgekit.benchmarks.scenarios.agreement starter $(BENCH_ARGS)
 
 bench: $(TEST)/.ok
 	$(TEST)/bin/python -m edgekit.benchmarks.peers.photo_to_embedding $(BENCH_ARGS)
@@ -85,6 +91,10 @@ $(PEERS)/.ok: pyproject.toml
 # tflite-runtime needs numpy 1 and Python 3.11 at most: the tests of that engine run in an environment of their own.
 $(TFLITE)/.ok: pyproject.toml .ci/tflite
 	sh .ci/tflite
+
+# An ARM64 root that an emulator runs, for a board by SSH that is one; where it cannot be made its test skips.
+$(CACHE)/aarch64/.ok: .ci/aarch64
+	sh .ci/aarch64
 
 $(CHIPS)/.ok: pyproject.toml
 	$(PYTHON) -m venv $(CHIPS)

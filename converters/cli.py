@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from edgekit.converters.convert import TARGETS, ConvertOptions, Report, TowerRep
 from edgekit.converters.convert import convert as run
 from edgekit.converters.stopping import stopping_cleanly
 from edgekit.converters.verdict import LIMITS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PATH = click.Path(path_type=Path)
 
@@ -41,8 +45,8 @@ _PATH = click.Path(path_type=Path)
     "--target",
     default=TARGETS[0],
     show_default=True,
-    type=click.Choice(TARGETS),
-    help="litert adds a LiteRT variant, batch one, beside the portable one; it takes minutes.",
+    help="litert adds a LiteRT variant, batch one, beside the portable one; a chip of 'edgekit compile --list' adds "
+    "one for that chip, in its default precision, beside a float32 one. Either takes minutes.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def convert(
@@ -70,8 +74,21 @@ def convert(
     """  # noqa: D301  # \b tells click to keep the lines
     options = ConvertOptions(tokenizer, photos, weights, name, license_id, templates, pixel_limit, target)
     with stopping_cleanly(), Stages(sys.stderr) as stages:
+        if target not in TARGETS:
+            click.echo(_compiled(source, output, options, stages.next, as_json=as_json))
+            return
         report = run(source, output, options, stages.next)
     click.echo(json.dumps(to_plain(report), indent=2) if as_json else table(report))
+
+
+def _compiled(
+    source: str, output: Path, options: ConvertOptions, on_stage: Callable[[str], None], *, as_json: bool
+) -> str:
+    """Convert to float, compile that for a chip, and return the report of the compilation."""
+    from edgekit.converters.targets import cli, compile_after
+
+    made = compile_after.convert(source, output, options, on_stage)
+    return json.dumps(to_plain(made), indent=2) if as_json else cli.table(made)
 
 
 def table(report: Report) -> str:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from edgekit.adapting import PROJECTION, input_adapter, unit_rows
 from edgekit.errors import ExecutionError
 from edgekit.runtimes.protocol import Artifact, Blob
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from edgekit.bundle.manifest import TowerRecord
+    from edgekit.bundle.manifest import ImageSpec, TowerRecord
     from edgekit.bundle.reader import Bundle
     from edgekit.runtimes.protocol import Placement, Runtime, Session, SessionSettings
 
@@ -23,12 +24,14 @@ MAX_BATCH = 16
 class DeviceTower:
     """An opened tower. `embed` may be called from several threads at once."""
 
-    def __init__(self, session: Session, record: TowerRecord, name: str) -> None:
-        """Check that the session's tensors are the manifest's; `name` is for messages."""
+    def __init__(self, session: Session, record: TowerRecord, name: str, image: ImageSpec | None = None) -> None:
+        """Check that the session's tensors are the manifest's; `name` is for messages, `image` for an image tower."""
         self._session = session
         self._name = name
         self._dimension = int(record.output.shape[1])
         self._input, self._output = record.input.name, record.output.name
+        self._adapt = input_adapter(record.input, image)
+        self._normalize = record.output.name == PROJECTION
         problem = _problem(session, record)
         if problem:
             session.close()
@@ -75,13 +78,15 @@ class DeviceTower:
         return self._run(padded)[: len(batch)]
 
     def _run(self, batch: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        rows = self._session.run({self._input: batch})[self._output]
+        given = self._adapt(batch) if self._adapt else batch
+        rows = self._session.run({self._input: given})[self._output]
         if rows.shape != (len(batch), self._dimension):
             wanted = (len(batch), self._dimension)
             raise ExecutionError(f"{self._name}: the embedding has shape {rows.shape}, the manifest says {wanted}")
         if not np.isfinite(rows).all():
             raise ExecutionError(f"{self._name}: the embedding holds NaN or infinity; run 'edgekit verify'")
-        return cast("npt.NDArray[np.float32]", rows)
+        found = cast("npt.NDArray[np.float32]", rows)
+        return unit_rows(found) if self._normalize else found
 
 
 def _problem(session: Session, record: TowerRecord) -> str:
@@ -119,7 +124,8 @@ def open_tower(
         ExecutionError: the runtime refused the model.
     """
     artifact = artifact_of(bundle, record, kind)
-    return DeviceTower(runtime.open(artifact, device, settings), record, artifact.name)
+    image = bundle.manifest.image if len(record.input.shape) == 4 else None
+    return DeviceTower(runtime.open(artifact, device, settings), record, artifact.name, image)
 
 
 def artifact_of(bundle: Bundle, record: TowerRecord, kind: str) -> Artifact:

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ssh_farm import Host
-
     from edgekit.benchmarks.remote.records import Outcome
+    from ssh_farm import Host
 
 # Takes the place of the whole command; its words are "bench", the bundle, and so on.
 _BENCH = """

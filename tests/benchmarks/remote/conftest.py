@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 import ssh_farm
 
 if TYPE_CHECKING:

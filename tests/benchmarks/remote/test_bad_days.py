@@ -8,8 +8,8 @@ import signal
 import threading
 
 import pytest
-import remote_stand_in as stand_in
 
+import remote_stand_in as stand_in
 from edgekit.benchmarks.remote import wheel
 
 LONG = ("--seconds", "600")

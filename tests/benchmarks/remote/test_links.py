@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 
 import pytest
-import remote_stand_in as stand_in
 
+import remote_stand_in as stand_in
 from edgekit.benchmarks.remote.link import Link
 from edgekit.benchmarks.remote.ssh_errors import LinkDownError, ScriptError
 

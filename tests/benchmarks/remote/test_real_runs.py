@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import cli_runner
 import remote_stand_in as stand_in
 import repacked
 import ssh_farm
-
-import cli_runner
 from edgekit.benchmarks.remote.records import Board
 from edgekit.benchmarks.results import files
 

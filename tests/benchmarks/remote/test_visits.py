@@ -8,9 +8,9 @@ import shlex
 from dataclasses import replace
 
 import pytest
+
 import remote_stand_in as stand_in
 import ssh_farm
-
 from edgekit.benchmarks.remote.records import Address, Board
 from edgekit.benchmarks.remote.run_on import OUTCOMES, run_on
 from edgekit.benchmarks.results import files

@@ -1,0 +1,126 @@
+"""Qualcomm's Hexagon tensor processors: ONNX files quantized for the QNN provider, proven in the vendor's simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.adapting import PROJECTION, unit_rows
+from edgekit.atomic import write_bytes
+from edgekit.bundle import schema
+from edgekit.bundle.manifest import TensorSpec
+from edgekit.converters.children import run_child
+from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT
+from edgekit.converters.targets import prepare_worker
+from edgekit.converters.targets.records import Built, Chip
+from edgekit.converters.toolchains import catalog, work
+from edgekit.errors import ConversionError
+from edgekit.runtimes import qnn_chips
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from edgekit.converters.targets.records import Precision, TowerJob
+
+_WORKER = Path(__file__).with_name("qnn_worker.py")
+_LIMITS = work.Limits(seconds=7200)
+_PRECISIONS: tuple[Precision, ...] = ("a16w8", "w8a8")
+_BITS = {"a16w8": 16, "w8a8": 8}
+
+
+class Qnn:
+    """The QNN provider of ONNX Runtime: 8-bit weights with a scale for each channel, activations in 16 bits or 8.
+
+    Float towers are not offered: processors before version 69 have no float16, and later ones were seen to compute a
+    float tower with uint8 pixels wrongly, without an error, in the simulator.
+    """
+
+    @property
+    def format(self) -> str:
+        """``onnx``."""
+        return "onnx"
+
+    @property
+    def toolchain(self) -> str:
+        """``qnn``."""
+        return "qnn"
+
+    def chips(self) -> tuple[Chip, ...]:
+        """Return the chips whose processor the simulator knows."""
+        return tuple(
+            Chip(
+                name=chip.names[0].lower(),
+                tool_name=chip.names[0],
+                precisions=_PRECISIONS,
+                proof="vendor simulator",
+                note=f"Qualcomm Hexagon v{chip.htp_arch}; also {', '.join(chip.names[1:])}",
+            )
+            for chip in qnn_chips.CHIPS
+        )
+
+    def towers(self, chip: Chip) -> tuple[str, ...]:
+        """Return both towers; the other of a single one is compiled with 16-bit activations."""
+        return ("image", "text")
+
+    def build(self, job: TowerJob, on_stage: Callable[[str], None]) -> Built:
+        """Quantize a tower and simulate it; see `Target.build`.
+
+        Args:
+            job: what to compile.
+            on_stage: called with the name of each stage as it begins.
+
+        Returns:
+            The file, and what the simulator computes.
+
+        Raises:
+            UnsupportedModelError: an operator is known not to work.
+            ConversionError: the tool failed, or the processor does not take every node.
+        """
+        precision = job.precision or "a16w8"
+        prepared = _prepare(job, on_stage)
+        chip, out = qnn_chips.find(job.chip.tool_name), f"{job.tower}.onnx"
+        request = {
+            "model": prepare_worker.GRAPH,
+            "bits": _BITS[precision],
+            "soc_model": chip.soc_model,
+            "htp_arch": chip.htp_arch,
+            "calibration": str(job.inputs[CALIBRATION].absolute()),
+            "parts": {part: str(job.inputs[part].absolute()) for part in (HELD_OUT, GOLDEN)},
+            "out": out,
+        }
+        named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
+        answer = work.run(catalog.find(self.toolchain), _WORKER, job.folder, request, _LIMITS, named)
+        return Built(
+            files=(job.folder / out,),
+            input=TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape),
+            output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
+            rows={part: _rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
+            precision=precision,
+            facts={"nodes": ", ".join(f"{count} on {name}" for name, count in answer.result["nodes"].items())},
+            toolchain={str(name): str(version) for name, version in answer.result["versions"].items()},
+            seconds=answer.seconds,
+            peak_bytes=answer.peak_bytes,
+        )
+
+
+def _prepare(job: TowerJob, on_stage: Callable[[str], None]) -> prepare_worker.Facts:
+    request = prepare_worker.Request(
+        str(job.master.absolute()), job.shape, job.tower, "qnn", scaling_outside=False, biases=False, lengths=False
+    )
+    write_bytes(job.folder / prepare_worker.REQUEST, schema.dumps(request).encode())
+    run_child("edgekit.converters.targets.prepare_worker", job.folder, (), on_stage)
+    text = (job.folder / prepare_worker.FACTS).read_bytes()
+    return schema.loads(prepare_worker.Facts, text, prepare_worker.FACTS)
+
+
+def _rows(job: TowerJob, part: str, dimension: int) -> npt.NDArray[np.float32]:
+    found = np.load(job.folder / f"{part}.rows.npy", allow_pickle=False)
+    if found.ndim != 2 or found.shape[1] != dimension or not np.isfinite(found).all():
+        raise ConversionError(
+            f"the {job.tower} tower on {job.chip.name}: the simulator returns {found.shape}, or NaN, on {part} inputs"
+        )
+    return unit_rows(found)

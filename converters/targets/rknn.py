@@ -1,0 +1,154 @@
+"""Rockchip's NPUs, by rknn-toolkit2 and its simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.adapting import PROJECTION, unit_rows
+from edgekit.atomic import write_bytes
+from edgekit.bundle import schema
+from edgekit.bundle.manifest import TensorSpec
+from edgekit.converters.children import run_child
+from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
+from edgekit.converters.targets import prepare_worker
+from edgekit.converters.targets.records import Built, Chip
+from edgekit.converters.toolchains import catalog, work
+from edgekit.errors import ConversionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.converters.targets.records import Precision, TowerJob
+
+_WORKER = Path(__file__).with_name("rknn_worker.py")
+_LIMITS = work.Limits(seconds=7200)
+_PRECISIONS: tuple[Precision, ...] = ("fp16", "hybrid", "w8a8")
+SPECS = ".json"
+"""What is appended to the artifact's name for the file that says its tensors, which the board's library does not."""
+
+
+class Rknn:
+    """rknn-toolkit2 2.5.0: fp16, w8a8, and hybrid, where the layers that lose most stay in float16.
+
+    Chips with one graph and one result share an entry in the vendor's tool: rk3566 and rk3568 are one NPU.
+    """
+
+    @property
+    def format(self) -> str:
+        """``rknn``."""
+        return "rknn"
+
+    @property
+    def toolchain(self) -> str:
+        """``rknn``."""
+        return "rknn"
+
+    def chips(self) -> tuple[Chip, ...]:
+        """Return the chips whose simulator edgekit's tests run."""
+        notes = {
+            "rk3588": "6 TOPS, three cores",
+            "rk3576": "6 TOPS, two cores",
+            "rk3568": "1 TOPS",
+            "rk3566": "1 TOPS",
+            "rk3562": "1 TOPS",
+        }
+        return tuple(
+            Chip(name, name, _PRECISIONS, "vendor simulator", f"Rockchip NPU, {notes[name]}") for name in notes
+        )
+
+    def towers(self, chip: Chip) -> tuple[str, ...]:
+        """Return both towers; the other of a single one is compiled in fp16."""
+        return ("image", "text")
+
+    def build(self, job: TowerJob, on_stage: Callable[[str], None]) -> Built:
+        """Compile a tower and simulate it; see `Target.build`.
+
+        Args:
+            job: what to compile.
+            on_stage: called with the name of each stage as it begins.
+
+        Returns:
+            The files, and what the simulator computes.
+
+        Raises:
+            UnsupportedModelError: an operator is known not to work.
+            ConversionError: the tool failed.
+        """
+        precision = job.precision or "fp16"
+        prepared = _prepare(job, on_stage)
+        request = _request(job, precision, prepared)
+        tool = catalog.find(self.toolchain)
+        named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
+        answer = work.run(tool, _WORKER, job.folder, request, _LIMITS, named)
+        rows = {part: _rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)}
+        given = TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape)
+        taken = TensorSpec(PROJECTION, "float32", (1, prepared.dimension))
+        artifact = job.folder / f"{job.tower}.rknn"
+        sidecar = artifact.with_name(f"{artifact.name}{SPECS}")
+        specs = {"chip": job.chip.name, "inputs": [_plain(given)], "outputs": [_plain(taken)]}
+        write_bytes(sidecar, schema.dumps(specs).encode())
+        return Built(
+            files=(artifact, sidecar),
+            input=given,
+            output=taken,
+            rows=rows,
+            precision=precision,
+            facts=_facts(answer.result, prepared),
+            toolchain={"rknn-toolkit2": str(answer.result["version"])},
+            seconds=answer.seconds,
+            peak_bytes=answer.peak_bytes,
+        )
+
+
+def _prepare(job: TowerJob, on_stage: Callable[[str], None]) -> prepare_worker.Facts:
+    request = prepare_worker.Request(str(job.master.absolute()), job.shape, job.tower, "rknn")
+    write_bytes(job.folder / prepare_worker.REQUEST, schema.dumps(request).encode())
+    run_child("edgekit.converters.targets.prepare_worker", job.folder, (), on_stage)
+    text = (job.folder / prepare_worker.FACTS).read_bytes()
+    return schema.loads(prepare_worker.Facts, text, prepare_worker.FACTS)
+
+
+def _request(job: TowerJob, precision: str, prepared: prepare_worker.Facts) -> dict[str, Any]:
+    return {
+        "model": prepare_worker.GRAPH,
+        "platform": job.chip.tool_name,
+        "precision": precision,
+        "mean": list(prepared.mean),
+        "std": list(prepared.std),
+        "calibration": str(job.inputs[CALIBRATION].absolute()),
+        "search": str(job.inputs[SEARCH].absolute()),
+        "reference": str(job.reference.absolute()),
+        "parts": {part: str(job.inputs[part].absolute()) for part in (HELD_OUT, GOLDEN)},
+        "goal": job.goal,
+        "out": f"{job.tower}.rknn",
+    }
+
+
+def _rows(job: TowerJob, part: str, dimension: int) -> Any:
+    found = np.load(job.folder / f"{part}.rows.npy", allow_pickle=False)
+    if found.ndim != 2 or found.shape[1] != dimension or not np.isfinite(found).all():
+        raise ConversionError(
+            f"the {job.tower} tower on {job.chip.name}: the simulator returns {found.shape}, or NaN, on {part} inputs"
+        )
+    return unit_rows(found)
+
+
+def _facts(result: dict[str, Any], prepared: prepare_worker.Facts) -> dict[str, str]:
+    facts = {"attempts": "; ".join(f"{name}: centred cosine {value:.4f}" for name, value in result["attempts"])}
+    facts["chosen"] = str(result["chosen"])
+    if result["worst"]:
+        facts["layers that lose most"] = "; ".join(f"{name} {value:.4f}" for name, value in result["worst"])
+    if prepared.masks:
+        facts["attention masks"] = f"{prepared.masks} raised to -30"
+    if prepared.biases:
+        facts["biases given"] = str(prepared.biases)
+    if prepared.unknown:
+        facts["operators beyond the table"] = ", ".join(prepared.unknown)
+    return facts
+
+
+def _plain(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}

@@ -1,0 +1,181 @@
+"""Runs inside the toolchain ``rknn``, where edgekit is not installed: builds a graph, simulates it, exports it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgekit.converters.toolchains.launch import Job
+
+# Layers whose own cosine is below the threshold stay in float16; from the least of them to nearly all.
+_THRESHOLDS = (0.98, 0.995, 0.999, 0.9995)
+_WORST = 5
+_ANALYSIS = "error_analysis.txt"
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Build what the request says, choosing by the search rows where there is a choice.
+
+    Args:
+        job: its request has the model, the platform, the precision, the scaling, and the inputs' files.
+
+    Returns:
+        The attempts with their centred cosines, the one that was taken, the layers that lose most, and the version.
+    """
+    _writable_arrays()
+    asked = job.request
+    attempts: list[tuple[str, float]] = []
+    choices = _choices(asked["precision"])
+    best = ""
+    tool: Any = None
+    for name, threshold in choices.items():
+        tool = _build(job, name, threshold)
+        job.stage(f"simulating {name}")
+        found = _centred(_simulate(tool, asked["search"]), _load(asked["reference"]))
+        attempts.append((name, found))
+        best = max(attempts, key=lambda one: one[1])[0]
+        if found >= asked["goal"]:
+            break
+        if name != list(choices)[-1]:
+            tool.release()
+    if best != attempts[-1][0]:
+        tool.release()
+        tool = _build(job, best, choices[best])
+    for part, path in asked["parts"].items():
+        job.stage(f"simulating the {part} inputs")
+        _save(job.folder / f"{part}.rows.npy", _simulate(tool, path))
+    _done(tool.export_rknn(asked["out"]), "export_rknn")
+    worst = [] if asked["precision"] == "fp16" else _analyse(job, tool)
+    return {"attempts": attempts, "chosen": best, "worst": worst, "version": _version()}
+
+
+def _choices(precision: str) -> dict[str, float | None]:
+    if precision == "hybrid":
+        return {f"hybrid, layers below {threshold:g} in float16": threshold for threshold in _THRESHOLDS}
+    return {precision: None}
+
+
+def _build(job: Job, name: str, threshold: float | None) -> Any:
+    from rknn.api import RKNN
+
+    asked = job.request
+    quantized = asked["precision"] != "fp16"
+    settings: dict[str, Any] = {"target_platform": asked["platform"]}
+    if asked["mean"]:
+        settings |= {"mean_values": [asked["mean"]], "std_values": [asked["std"]]}
+    if threshold is not None:
+        settings["auto_hybrid_cos_thresh"] = threshold
+    job.stage(f"building {name} for {asked['platform']}")
+    tool = RKNN(verbose=False)
+    tool.config(**settings)
+    _done(tool.load_onnx(model=asked["model"]), "load_onnx")
+    dataset = _dataset(job) if quantized else None
+    _done(tool.build(do_quantization=quantized, dataset=dataset, auto_hybrid=threshold is not None), "build")
+    # Without a target this is the simulator, which only works in the process that built.
+    _done(tool.init_runtime(), "init_runtime")
+    return tool
+
+
+def _dataset(job: Job) -> str:
+    """Write the calibration inputs one file each, as the tool wants them: images with channels first."""
+    listed = job.folder / "dataset.txt"
+    if not listed.exists():
+        folder = job.folder / "dataset"
+        folder.mkdir()
+        lines = []
+        for number, row in enumerate(_load(job.request["calibration"])):
+            path = folder / f"{number}.npy"
+            _save(path, row.transpose(2, 0, 1)[None] if row.ndim == 3 else row[None])
+            lines.append(str(path))
+        listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(listed)
+
+
+def _simulate(tool: Any, path: str) -> Any:
+    import numpy as np
+
+    rows = []
+    for row in _load(path):
+        layout = ["nhwc"] if row.ndim == 3 else None
+        found = tool.inference(inputs=[row[None]], data_format=layout)
+        if not found:
+            raise RuntimeError("the simulator returned nothing")
+        rows.append(np.array(found[0], np.float32).reshape(1, -1))
+    return np.concatenate(rows)
+
+
+def _centred(rows: Any, reference: Any) -> float:
+    """Return the mean centred cosine, as `edgekit.fidelity.agreement` defines it, of rows of any length."""
+    import numpy as np
+
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = rows.astype(np.float64) / np.where(lengths > 0, lengths, 1)
+    a, b = unit - reference.mean(axis=0), reference - reference.mean(axis=0)
+    found = float(((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).mean())
+    return found if np.isfinite(found) else -1.0
+
+
+def _analyse(job: Job, tool: Any) -> list[tuple[str, float]]:
+    """Return the layers whose quantization alone costs most, worst first: the tool's own analysis of one input."""
+    job.stage("analysing the accuracy of each layer")
+    first = Path((job.folder / "dataset.txt").read_text(encoding="utf-8").split("\n")[0])
+    out = job.folder / "analysis"
+    _done(tool.accuracy_analysis(inputs=[str(first)], output_dir=str(out)), "accuracy_analysis")
+    return worst_layers((out / _ANALYSIS).read_text(encoding="utf-8", errors="replace"))
+
+
+def worst_layers(text: str) -> list[tuple[str, float]]:
+    """Read the tool's table of layers.
+
+    Args:
+        text: ``error_analysis.txt``.
+
+    Returns:
+        Name and cosine of the layers whose own output loses most, worst first; five at most.
+    """
+    found = []
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", text).split("\n"):
+        parts = line.split()
+        numbers = [part for part in parts if re.fullmatch(r"-?\d+\.\d+", part)]
+        # [operator] name, then entire: cosine and distance, then single: cosine and distance.
+        if line.startswith("[") and len(numbers) >= 4:
+            found.append((" ".join(parts[: parts.index(numbers[0])]), float(numbers[-2])))
+    return sorted(found, key=lambda one: one[1])[:_WORST]
+
+
+def _writable_arrays() -> None:
+    """Give the tool arrays that it may write to: version 2.5.0 changes what onnx returns read-only, and crashes."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    original = numpy_helper.to_array
+
+    def copied(tensor: Any, base_dir: str = "") -> Any:
+        return np.array(original(tensor, base_dir))
+
+    numpy_helper.to_array = copied
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("rknn-toolkit2")
+
+
+def _load(path: str) -> Any:
+    import numpy as np
+
+    return np.load(path, allow_pickle=False)
+
+
+def _save(path: Path, array: Any) -> None:
+    import numpy as np
+
+    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _done(code: object, what: str) -> None:
+    if code not in (0, None):
+        raise RuntimeError(f"{what} returned {code}")

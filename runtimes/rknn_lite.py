@@ -1,0 +1,193 @@
+"""RKNN-Lite: Rockchip's NPUs, on the board itself."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
+from edgekit.runtimes import inputs as given
+from edgekit.runtimes.protocol import Artifact, Availability, NodePlacement, Placement, SessionSettings, TensorInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+INSTALL = "pip install rknn-toolkit-lite2 (Rockchip boards only)"
+SPECS = ".json"
+"""Ends the name of the sidecar that says the tensors: the library tells neither their names nor their types."""
+
+_CORES = {
+    "npu": "NPU_CORE_AUTO",
+    "npu:0": "NPU_CORE_0",
+    "npu:1": "NPU_CORE_1",
+    "npu:2": "NPU_CORE_2",
+    "npu:all": "NPU_CORE_ALL",
+}
+
+
+class RknnLite:
+    """The package `rknn-toolkit-lite2`; ``npu`` leaves the core to the driver, ``npu:0`` … name one of several.
+
+    Written from the vendor's documentation and tested with a stand-in for its library: no board was at hand.
+    """
+
+    @property
+    def name(self) -> str:
+        """``rknn-lite``."""
+        return "rknn-lite"
+
+    @property
+    def formats(self) -> frozenset[str]:
+        """``rknn``."""
+        return frozenset({"rknn"})
+
+    def available(self) -> Availability:
+        """Say whether the library can be imported."""
+        try:
+            _library()
+        except MissingDependencyError as error:
+            return Availability(ok=False, version="", reason=str(error))
+        return Availability(ok=True, version=_version(), reason="")
+
+    def devices(self) -> tuple[str, ...]:
+        """Return the ways to choose cores; all but the first fail on chips with one core."""
+        return tuple(_CORES) if self.available().ok else ()
+
+    def open(self, artifact: Artifact, device: str, settings: SessionSettings) -> RknnLiteSession:
+        """Open a compiled model; see `Runtime.open`.
+
+        Args:
+            artifact: a ``.rknn`` file, with the sidecar that says its tensors.
+            device: one of `devices`.
+            settings: none has a counterpart in this engine; they change nothing.
+
+        Returns:
+            The session, all of it on the NPU: what the compiler left to the board's processor is inside the file.
+
+        Raises:
+            ExecutionError: the file or its sidecar is malformed.
+            PlacementError: the device is not offered, or this board did not take the model.
+        """
+        if device not in self.devices():
+            offered = ", ".join(self.devices()) or "none"
+            raise PlacementError(f"{artifact.name}: RKNN-Lite offers no device {device!r} here, only {offered}")
+        specs = _specs(artifact)
+        library = _library()
+        tool = library()
+        with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+            # From a file: it takes no bytes, and cannot start in the middle of a bundle.
+            path = Path(folder) / "model.rknn"
+            path.write_bytes(artifact.model.view)
+            try:
+                if tool.load_rknn(str(path)) != 0:
+                    raise ExecutionError(f"{artifact.name}: RKNN-Lite refused the model; compile it again")
+                if tool.init_runtime(core_mask=getattr(library, _CORES[device])) != 0:
+                    raise PlacementError(
+                        f"{artifact.name}: this board's NPU did not take the model on {device}: it was compiled for "
+                        f"{specs.chip}; compile it for this chip, or name another device"
+                    )
+            except BaseException:
+                tool.release()
+                raise
+        return RknnLiteSession(tool, artifact.name, specs, device)
+
+
+class _Specs:
+    """The tensors of a compiled model, and the chip it is for."""
+
+    def __init__(self, plain: Mapping[str, Any]) -> None:
+        self.chip = str(plain["chip"])
+        self.inputs = tuple(_info(one) for one in plain["inputs"])
+        self.outputs = tuple(_info(one) for one in plain["outputs"])
+
+
+class RknnLiteSession:
+    """An opened model. The library can do one thing at a time: `run` may be called from several threads, and queues."""
+
+    def __init__(self, tool: Any, name: str, specs: _Specs, device: str) -> None:
+        """Wrap an initialised runtime; `name` is the artifact's, for messages."""
+        self._tool, self._name, self._specs, self._device = tool, name, specs, device
+        self._busy = threading.Lock()
+        self._closed = False
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """The inputs, in the graph's order."""
+        return self._specs.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """The outputs, in the graph's order."""
+        return self._specs.outputs
+
+    def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+        """Run one inference; see `Session.run`."""
+        given.check(self._name, self.inputs, inputs)
+        with self._busy:
+            if self._closed:
+                raise ExecutionError(f"{self._name}: the session is closed")
+            arrays = [np.ascontiguousarray(inputs[info.name]) for info in self.inputs]
+            # Said each time: its default is uint8, whatever the array holds.
+            kinds = [info.dtype for info in self.inputs]
+            try:
+                found = self._tool.inference(inputs=arrays, data_type=kinds)
+            except Exception as error:
+                raise ExecutionError(f"{self._name}: RKNN-Lite failed: {' '.join(str(error).split())}") from error
+            if found is None or len(found) != len(self.outputs):
+                raise ExecutionError(f"{self._name}: RKNN-Lite returned no result; see the board's kernel log")
+            # Copied: the library may write its next result to the same memory.
+            return {
+                info.name: np.array(row, info.dtype).reshape([size or -1 for size in info.shape])
+                for info, row in zip(self.outputs, found, strict=True)
+            }
+
+    def placement(self) -> Placement:
+        """Return one node: the library does not tell what happens inside a compiled model."""
+        return Placement((NodePlacement(self._name, "rknn", self._device),))
+
+    def close(self) -> None:
+        """Wait for the running inference and free the NPU's memory; closing twice is harmless."""
+        # First, so that callers who never pause cannot keep the session open for ever.
+        already, self._closed = self._closed, True
+        with self._busy:
+            if not already:
+                self._tool.release()
+
+
+def _specs(artifact: Artifact) -> _Specs:
+    found = next((blob for name, blob in artifact.sidecars.items() if name.endswith(SPECS)), None)
+    if found is None:
+        raise ExecutionError(f"{artifact.name}: the sidecar that says its tensors is missing; compile it again")
+    try:
+        return _Specs(json.loads(bytes(found.view)))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ExecutionError(f"{artifact.name}: its sidecar is malformed ({error!r}); compile it again") from error
+
+
+def _info(plain: Mapping[str, Any]) -> TensorInfo:
+    return TensorInfo(str(plain["name"]), np.dtype(plain["dtype"]).name, tuple(int(size) for size in plain["shape"]))
+
+
+def _library() -> Any:
+    try:
+        from rknnlite.api import RKNNLite
+    # A build for another board fails with more than ImportError.
+    except Exception as error:
+        raise MissingDependencyError(f"RKNN-Lite cannot be imported ({error}); {INSTALL}") from error
+    return RKNNLite
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("rknn-toolkit-lite2")
+    except PackageNotFoundError:
+        return "unknown"

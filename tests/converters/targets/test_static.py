@@ -1,0 +1,100 @@
+"""A static graph computes what its master computes, with nothing left that follows from the shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.converters.targets import static
+from edgekit.errors import ConversionError, UnsupportedModelError
+
+SHAPE_OPS = {"Shape", "ConstantOfShape", "Range", "Constant", "Identity"}
+
+
+@pytest.mark.parametrize("name", ["image", "text"])
+def test_folding_changes_nothing(masters, folded, rows, name: str) -> None:
+    path, shape, inputs = masters[name]
+    model = folded(name)
+    assert not {node.op_type for node in model.graph.node} & SHAPE_OPS
+    assert {node.domain for node in model.graph.node} == {""}
+    assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == list(shape)
+    assert model.graph.output[0].type.tensor_type.shape.dim[0].dim_value == 1
+    np.testing.assert_allclose(rows(model, inputs), rows(path, inputs), atol=1e-5)
+
+
+def test_nothing_is_left_beside_the_graph(masters, tmp_path) -> None:
+    path, shape, _ = masters["text"]
+    static.fold(path, tmp_path / "out.onnx", shape)
+    assert {file.name for file in tmp_path.iterdir()} == {"out.onnx", "out.onnx.data"}
+
+
+def test_a_shape_that_cannot_be_is_told(masters, tmp_path) -> None:
+    with pytest.raises(ConversionError, match=r"image\.onnx: ONNX Runtime refuses the shape \(1, 2, 2, 5\)"):
+        static.fold(masters["image"][0], tmp_path / "out.onnx", (1, 2, 2, 5))
+
+
+def test_the_scaling_moves_out(masters, folded, rows) -> None:
+    path, _, inputs = masters["image"]
+    model = folded("image")
+    found = static.move_scaling_out(model)
+    import tiny_masters
+
+    np.testing.assert_allclose(found.mean, 255 * np.array(tiny_masters.SPEC.mean), rtol=1e-4)
+    np.testing.assert_allclose(found.std, 255 * np.array(tiny_masters.SPEC.std), rtol=1e-4)
+    given = model.graph.input[0].type.tensor_type
+    assert given.elem_type == TensorProto.FLOAT
+    assert [d.dim_value for d in given.shape.dim] == [1, 3, tiny_masters.SIZE, tiny_masters.SIZE]
+    scaled = ((inputs - np.array(found.mean)) / np.array(found.std)).transpose(0, 3, 1, 2).astype(np.float32)
+    np.testing.assert_allclose(rows(model, scaled), rows(path, inputs), atol=1e-4)
+
+
+def _graph(nodes, constants=(), out=(1, 4, 4, 3)):
+    given = helper.make_tensor_value_info("pixels", TensorProto.UINT8, (1, 4, 4, 3))
+    taken = helper.make_tensor_value_info("y", TensorProto.FLOAT, out)
+    graph = helper.make_graph(nodes, "g", [given], [taken], list(constants))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_rows_first_get_a_transposition(rows) -> None:
+    half = numpy_helper.from_array(np.float32(0.5), "half")
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["f", "half"], ["s"]),
+        helper.make_node("Relu", ["s"], ["y"]),
+    ]
+    model = _graph(nodes, [half])
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    wanted = rows(model, pixels)
+    found = static.move_scaling_out(model)
+    onnx.checker.check_model(model)
+    assert found.std == pytest.approx((2, 2, 2))
+    scaled = (pixels / 2).transpose(0, 3, 1, 2).astype(np.float32)
+    np.testing.assert_allclose(rows(model, scaled), wanted, atol=1e-5)
+
+
+def test_what_is_no_scaling_is_refused() -> None:
+    cast = helper.make_node("Cast", ["pixels"], ["f"], to=TensorProto.FLOAT)
+    end = helper.make_node("Relu", ["s"], ["y"])
+    square = _graph([cast, helper.make_node("Neg", ["f"], ["s"]), end])
+    # The head is the cast alone then, and the layer comes after it: a scaling by one.
+    assert static.move_scaling_out(square).std == pytest.approx((1, 1, 1))
+    place = numpy_helper.from_array(np.arange(48, dtype=np.float32).reshape(1, 4, 4, 3), "place")
+    with pytest.raises(UnsupportedModelError, match="by their place"):
+        static.move_scaling_out(_graph([cast, helper.make_node("Add", ["f", "place"], ["s"]), end], [place]))
+    minus = numpy_helper.from_array(np.float32(-1), "minus")
+    with pytest.raises(UnsupportedModelError, match="no scaling per channel"):
+        static.move_scaling_out(_graph([cast, helper.make_node("Mul", ["f", "minus"], ["s"]), end], [minus]))
+    turned = helper.make_node("Transpose", ["f"], ["s"], perm=[0, 2, 3, 1])
+    with pytest.raises(UnsupportedModelError, match=r"into \(1, 4, 3, 4\)"):
+        static.move_scaling_out(_graph([cast, turned, end], out=(1, 4, 3, 4)))
+    with pytest.raises(UnsupportedModelError, match="does not scale its input"):
+        static.move_scaling_out(_graph([helper.make_node("ArgMax", ["pixels"], ["y"])]))
+
+
+def test_constants_are_read_by_name(folded) -> None:
+    model = folded("text")
+    first = model.graph.initializer[0].name
+    assert static.array_of(model, first) is not None
+    assert static.array_of(model, "nothing") is None
