@@ -68,12 +68,18 @@ class Mnn:
             raise PlacementError(f"{artifact.name}: MNN offers no device {device!r} here, only {offered or 'none'}")
         engine = _module()
         threads = settings.threads or min(_CORES, len(os.sched_getaffinity(0)))
-        config = {"backend": "CPU", "numThread": threads, "precision": "high", "power": "normal", **options}
+        config: dict[str, str | int] = {
+            "backend": "CPU",
+            "numThread": threads,
+            "precision": "high",
+            "power": "normal",
+            **options,
+        }
         # From a file: it takes no bytes, and cannot start in the middle of a bundle.
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
             path = Path(folder) / "model.mnn"
             path.write_bytes(artifact.model.view)
-            return MnnSession(engine, path, artifact.name, config)
+            return MnnSession(engine, path, artifact.name, {**defaults, **options})
 
 
 def _options(settings: SessionSettings) -> Mapping[str, str]:
