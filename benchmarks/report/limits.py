@@ -10,6 +10,7 @@ from edgekit.benchmarks.report.chart import COLOURS, DASHES, MUTED, SYMBOLS, TEX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeGuard
 
     from edgekit.benchmarks.limits.records import Profile
     from edgekit.benchmarks.results.records import Result, Roofline
@@ -27,14 +28,18 @@ def roofline(results: Sequence[Result]) -> Chart | None:
         The picture (Williams, Waterman and Patterson 2009): operations a second over operations a byte; None where no
         run has a roofline.
     """
-    found = [(label, r.roofline) for label, r in zip(names.labels(results), results, strict=True) if r.roofline]
+    found = [
+        (label, r.roofline) for label, r in zip(names.labels(results), results, strict=True) if _drawable(r.roofline)
+    ]
     if not found:
         return None
     intensities = [roof.flops / roof.bytes for _, roof in found]
     ridges = [roof.peak_gflops / roof.bandwidth_gbs for _, roof in found]
     low = min(*intensities, *ridges) / 4
     high = max(*intensities, *ridges) * 4
-    roofs = {(r.roofline.kind, r.roofline.peak_gflops, r.roofline.bandwidth_gbs): r for r in results if r.roofline}
+    roofs = {
+        (r.roofline.kind, r.roofline.peak_gflops, r.roofline.bandwidth_gbs): r for r in results if _drawable(r.roofline)
+    }
     several = len({names.device(r.context.device) for r in roofs.values()}) > 1
     where = [f", {names.device(r.context.device)}" if several else "" for r in roofs.values()]
     data = [_roof(*roof, low, high, i, where[i]) for i, roof in enumerate(roofs)]
@@ -62,6 +67,13 @@ def roofline(results: Sequence[Result]) -> Chart | None:
         "bound by",
     )
     return Chart("How far from the device's limits", caption, data, drawn, 320 + 18 * len(data), heads, rows)
+
+
+def _drawable(roof: Roofline | None) -> TypeGuard[Roofline]:
+    """Say whether there is a roofline whose figures have logarithms."""
+    return (
+        roof is not None and min(roof.flops, roof.bytes, roof.peak_gflops, roof.bandwidth_gbs, roof.achieved_gflops) > 0
+    )
 
 
 def profile(found: Profile) -> Chart | None:

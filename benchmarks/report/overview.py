@@ -38,8 +38,8 @@ def latency(results: Sequence[Result]) -> Chart | None:
     best, worst = order[0], order[-1]
     caption = (
         f"Fastest: {labels[best]}, {numbers.estimate(results[best].latency.p50, 'ms')} in the median; slowest:"
-        f" {labels[worst]}, {numbers.estimate(results[worst].latency.p50, 'ms')},"
-        f" {results[worst].p50 / results[best].p50:.3g} times as long.{_note(results)}"
+        f" {labels[worst]}, {numbers.estimate(results[worst].latency.p50, 'ms')}"
+        f"{_ratio(results[worst].p50, results[best].p50)}.{_note(results)}"
     )
     rows = [
         (label, *(numbers.spread(e.value, e.low, e.high) for e in (r.latency.p50, r.latency.p90, r.latency.p99)))
@@ -149,6 +149,10 @@ def stages(results: Sequence[Result]) -> Chart | None:
         for label, r in pairs
     ]
     return Chart("Where the time goes in each run", caption, data, drawn, _height(len(pairs)), heads, rows)
+
+
+def _ratio(worst: float, best: float) -> str:
+    return f", {worst / best:.3g} times as long" if best > 0 else ""
 
 
 def _points(name: str, ticks: list[str], found: list[Estimate], colour: str, symbol: str) -> dict[str, Any]:
