@@ -68,12 +68,11 @@ class Mnn:
             raise PlacementError(f"{artifact.name}: MNN offers no device {device!r} here, only {offered or 'none'}")
         engine = _module()
         threads = settings.threads or min(_CORES, len(os.sched_getaffinity(0)))
-        config: dict[str, str | int] = {
+        defaults: dict[str, str | int] = {
             "backend": "CPU",
             "numThread": threads,
             "precision": "high",
             "power": "normal",
-            **options,
         }
         # From a file: it takes no bytes, and cannot start in the middle of a bundle.
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
