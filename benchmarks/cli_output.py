@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.atomic import write_bytes
+from edgekit.benchmarks.report.write import SUFFIXES
 from edgekit.benchmarks.results import files
 from edgekit.errors import InputError, MissingDependencyError
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from edgekit.benchmarks.versus.records import Matrix, Versus
 
 _TOP = 8
-SUFFIXES = (".html", ".md", ".csv")
 
 
 def check(asked: Asked) -> None:
@@ -100,8 +100,10 @@ def show(asked: Asked, results: Sequence[Result], matrix: Matrix | None = None) 
     """
     # Printed first: what was measured must not be lost with a report that cannot be written.
     click.echo(files.dumps_all(results) if asked.as_json else "\n".join(_lines(results)) + "\n", nl=False)
+    from edgekit.benchmarks.report.write import write
+
     for path in asked.reports:
-        write_bytes(path, _report(path, results, matrix).encode())
+        write(path, results, f"edgekit bench: {results[0].subject.bundle}", matrix)
 
 
 def write_side_by_side(asked: Asked, found: Versus) -> None:
@@ -169,18 +171,6 @@ def _profile(found: Profile) -> Iterator[str]:
     yield f"\n{found.tower} tower under the profiler of {found.runtime}: {numbers.number(found.ms)} ms an inference"
     yield from cells.aligned([("part", "nodes", "ms", "share"), *rows(found.parts)], 1)
     yield from cells.aligned([("operator", "nodes", "ms", "share"), *rows(found.ops[:_TOP])], 1)
-
-
-def _report(path: Path, results: Sequence[Result], matrix: Matrix | None) -> str:
-    from edgekit.benchmarks.report import csv_table, html, markdown
-
-    if path.suffix == ".csv":
-        return csv_table.render(results)
-    title = f"edgekit bench: {results[0].subject.bundle}"
-    if path.suffix == ".md":
-        return markdown.render(results, title)
-    profiles = [profile for result in results for profile in result.profiles]
-    return html.render(results, title, profiles=profiles, matrix=matrix)
 
 
 def _check_folder(folder: Path, path: Path) -> None:

@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgekit.benchmarks.results.records import Result
+    from edgekit.benchmarks.versus.records import Matrix
 
 SUFFIXES = (".html", ".md", ".csv")
 
 
-def write(path: Path, results: Sequence[Result], title: str) -> None:
+def write(path: Path, results: Sequence[Result], title: str, matrix: Matrix | None = None) -> None:
     """Write a report, whole or not at all.
 
     Args:
         path: a file whose name ends in one of `SUFFIXES`; its folder must exist.
         results: at least one.
         title: of the report; CSV has none.
+        matrix: of all variants, which HTML shows.
 
     Raises:
         InputError: the name ends otherwise, there is no result, or the file cannot be written.
@@ -38,5 +40,5 @@ def write(path: Path, results: Sequence[Result], title: str) -> None:
         text = markdown.render(results, title)
     else:
         profiles = [profile for result in results for profile in result.profiles]
-        text = html.render(results, title, profiles=profiles)
+        text = html.render(results, title, profiles=profiles, matrix=matrix)
     write_bytes(path, text.encode())

@@ -62,6 +62,7 @@ class Found:
         overhead_us: microseconds that the loop adds to a query.
         packages: versions of what was imported.
         python: version.
+        refused: why LoadGen, where it issued the queries, does not take the run for valid.
     """
 
     subject: Subject
@@ -79,6 +80,7 @@ class Found:
     overhead_us: float
     packages: dict[str, str]
     python: str
+    refused: tuple[str, ...] = ()
 
 
 def write_job(folder: Path, job: Job) -> None:

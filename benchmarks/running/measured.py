@@ -77,10 +77,10 @@ def measure(job: Job, imported: float, tell: Callable[[Event], None]) -> tuple[F
     first, *rest = _warm(workload, job)
     tell(Phase("measure", plan.seconds))
     # Imported here: none of it belongs to the cost of importing edgekit.
-    from edgekit.benchmarks.scenarios.run import measure as run_scenario
+    from edgekit.benchmarks.scenarios.run import judged
 
     cpu, faults = _usage()
-    trace = run_scenario(plan, workload, lambda seconds, queries: tell(Tick(seconds, plan.seconds, queries)))
+    trace, refused = judged(plan, workload, lambda seconds, queries: tell(Tick(seconds, plan.seconds, queries)))
     cpu, faults = _usage()[0] - cpu, _usage()[1] - faults
     memory = status("self")
     tell(Phase("check"))
@@ -104,6 +104,7 @@ def measure(job: Job, imported: float, tell: Callable[[Event], None]) -> tuple[F
         overhead_us=per_query_us(),
         packages=_packages(),
         python=platform.python_version(),
+        refused=refused,
     )
     opened.clip.close()
     return found, trace

@@ -88,6 +88,8 @@ def _same(device: str, asked: str) -> bool:
 
 
 def _long_enough(evidence: Evidence) -> Iterator[str]:
+    for text in evidence.found.refused:
+        yield f"LoadGen does not take the run for valid: {text}"
     # The last query may end a moment before the planned end by the clock's own rounding.
     if evidence.seconds < rules.QUICK.limit - 1e-3:
         yield (

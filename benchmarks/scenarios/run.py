@@ -31,6 +31,11 @@ _SCENARIOS: dict[str, Scenario] = {
 
 
 def measure(plan: Plan, workload: Workload, on_tick: OnTick, *, seed: int = 0) -> Trace:
+    """Run the measured part and return every query of it; see `judged`, whose verdict this leaves out."""
+    return judged(plan, workload, on_tick, seed=seed)[0]
+
+
+def judged(plan: Plan, workload: Workload, on_tick: OnTick, *, seed: int = 0) -> tuple[Trace, tuple[str, ...]]:
     """Run the measured part.
 
     The collector of cyclic garbage stays on, as in an app, so that a pause which the work brings about counts; what was
@@ -44,7 +49,8 @@ def measure(plan: Plan, workload: Workload, on_tick: OnTick, *, seed: int = 0) -
         seed: of the order of samples and of arrivals.
 
     Returns:
-        Every query of the measured part.
+        Every query of the measured part, and why LoadGen does not take the run for valid, in its own words; none where
+        it does, or has not issued the queries.
 
     Raises:
         InputError: the plan cannot be run; the message names its field.
@@ -57,8 +63,9 @@ def measure(plan: Plan, workload: Workload, on_tick: OnTick, *, seed: int = 0) -
         if plan.generator == "loadgen":
             from edgekit.benchmarks.scenarios import loadgen
 
-            return loadgen.run(plan, workload, on_tick, seed=seed).trace
-        return _SCENARIOS[plan.scenario](plan, workload, on_tick, seed)
+            outcome = loadgen.run(plan, workload, on_tick, seed=seed)
+            return outcome.trace, outcome.report.reasons
+        return _SCENARIOS[plan.scenario](plan, workload, on_tick, seed), ()
 
 
 def check(plan: Plan) -> None:

@@ -102,6 +102,11 @@ def test_every_reason_is_told_once_and_wrong_numbers_come_first() -> None:
     assert [reason.split()[0] for reason in reasons] == ["golden", "the", "same", "energy:"]
 
 
+def test_what_loadgen_refuses_is_not_valid_here_either() -> None:
+    verdict, reasons = judge(evidence(found__refused=("Min queries not satisfied",)))
+    assert (verdict, reasons) == ("INVALID", ("LoadGen does not take the run for valid: Min queries not satisfied",))
+
+
 def test_a_server_must_keep_its_bound_by_the_estimate_and_not_by_luck() -> None:
     server = evidence(plan__scenario="server", plan__target_qps=20.0, latency__early={"p90": 5.0, "p99": 50.1})
     missed = judge(replace(server, plan=replace(server.plan, latency_bound=50.0)))
