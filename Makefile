@@ -35,7 +35,7 @@ unit: $(TEST)/.ok $(TFLITE)/.ok $(CACHE)/aarch64/.ok
 	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)
 
 # Engines and vendors' simulators in an environment of their own; compilers in toolchains that edgekit builds.
-test-chips: $(CHIPS)/.ok $(TEST)/.ok
+test-chips: $(CHIPS)/.ok $(TEST)/.ok $(CACHE)/aarch64/.ok
 	$(CHIPS)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results-chips.xml tests/chips $(PYTEST_ARGS)
 	EDGEKIT_COMPILERS=1 EDGEKIT_CACHE=$(CURDIR)/$(CACHE)/edgekit $(TEST)/bin/pytest -n 2 --dist loadfile \
 	  --junitxml $(CACHE)/results-compilers.xml tests/compilers $(PYTEST_ARGS)
@@ -93,13 +93,14 @@ $(TFLITE)/.ok: pyproject.toml .ci/tflite
 	sh .ci/tflite
 
 # An ARM64 root that an emulator runs, for a board by SSH that is one; where it cannot be made its test skips.
-$(CACHE)/aarch64/.ok: .ci/aarch64
+$(CACHE)/aarch64/.ok: .ci/aarch64 | $(TEST)/.ok
 	sh .ci/aarch64
 
 $(CHIPS)/.ok: pyproject.toml
 	$(PYTHON) -m venv $(CHIPS)
 	$(CHIPS)/bin/python $(PIP) install --upgrade pip
-	$(CHIPS)/bin/python $(PIP) install -e ".[onnx,openvino,mnn,qnn]" "onnx>=1.17" "hypothesis>=6.100" "pytest>=8" "pytest-xdist>=3.5"
+	$(CHIPS)/bin/python $(PIP) install -e ".[onnx,openvino,mnn,qnn]" "onnx>=1.17" "hypothesis>=6.100" "pytest>=8" \
+	  "pytest-xdist>=3.5" "setuptools>=77" wheel
 	touch $@
 
 clean:

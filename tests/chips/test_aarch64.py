@@ -1,0 +1,78 @@
+"""ARM64 for real, under an emulator: the wheel proves the starter on cores with and without an int8 dot product."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import arm_board
+import edgekit
+
+pytestmark = pytest.mark.skipif(bool(arm_board.missing()), reason=arm_board.missing() or "a board is here")
+
+TEXTS = ["a cat", "a rocket on a launch pad", "two red bicycles"]
+LABELS = ["a cat", "a dog", "a car"]
+# One process a processor: most of its time is the emulator's. The photo is found where the wheel put it.
+PROGRAM = f"""
+import json, platform, edgekit
+from importlib.resources import files
+from edgekit.cli.doctor import diagnose
+photo = str(files("edgekit.samples") / "photos" / "cat.jpg")
+with edgekit.load("starter", towers=TOWERS, check="always") as clip:
+    found = {{
+        "machine": platform.machine(),
+        "dots": diagnose().dot_product,
+        "chosen": clip.explain().chosen.setup,
+        "checks": [check.agreement.cosine_min for check in clip.explain().chosen.checks],
+        "texts": clip.embed_texts({TEXTS!r}).tolist(),
+    }}
+    if "image" in TOWERS:
+        found["photo"] = clip.embed_images([photo])[0].tolist()
+        found["best"] = clip.classify(photo, {LABELS!r}).best.label
+    print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module", name="site")
+def _site(tmp_path_factory):
+    return arm_board.install(tmp_path_factory.mktemp("arm") / "site")
+
+
+@pytest.fixture(scope="module", name="here")
+def _here():
+    photo = arm_board.ROOT / "samples" / "photos" / "cat.jpg"
+    with edgekit.load("starter", runtime="onnxruntime") as clip:
+        return np.asarray(clip.embed_texts(TEXTS)), np.asarray(clip.embed_images([photo])[0])
+
+
+def ask(processor, folder, site, towers):
+    program = PROGRAM.replace("TOWERS", repr(towers))
+    return arm_board.json_of(arm_board.run(processor, folder, site, ["-c", program]))
+
+
+@pytest.mark.parametrize("processor", [arm_board.CORTEX_A53, arm_board.CORTEX_A76], ids=lambda one: one.name)
+def test_the_starter_is_right_and_as_on_x86(processor, tmp_path, site, here):
+    found = ask(processor, tmp_path, site, ("image", "text"))
+    assert found["machine"] == "aarch64"
+    # The older core has no dot product, and the golden check judged the int8 file there all the same.
+    assert found["dots"] == ([] if processor is arm_board.CORTEX_A53 else ["asimddp"])
+    assert min(found["checks"]) > 0.98
+    assert found["best"] == "a cat"
+    texts, photo = here
+    assert (np.asarray(found["texts"]) * texts).sum(axis=1).min() > 0.999
+    assert float(np.asarray(found["photo"]) @ photo) > 0.99
+
+
+def test_texts_are_right_on_a_core_with_i8mm(tmp_path, site, here):
+    found = ask(arm_board.NEWEST, tmp_path, site, ("text",))
+    assert {"asimddp", "i8mm"} <= set(found["dots"])
+    assert (np.asarray(found["texts"]) * here[0]).sum(axis=1).min() > 0.999
+
+
+def test_the_command_line_works_there(tmp_path, site):
+    done = arm_board.run(arm_board.CORTEX_A76, tmp_path, site, ["-m", "edgekit.cli.main", "inspect", "starter"])
+    assert done.returncode == 0, done.stderr
+    assert "int8" in done.stdout
+    wrong = arm_board.run(arm_board.CORTEX_A76, tmp_path, site, ["-m", "edgekit.cli.main", "verify", "none.edge"])
+    assert wrong.returncode == 2
+    assert "none.edge" in wrong.stderr
