@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.errors import ExecutionError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,8 +36,16 @@ def input_adapter(spec: TensorSpec, image: ImageSpec | None) -> Adapter | None:
     Returns:
         The function, whose result is contiguous; None where the input is the contract's, uint8 (N, H, W, 3) or int32
         (N, L).
+
+    Raises:
+        ExecutionError: the input's type is none of NumPy's.
     """
-    dtype = np.dtype(spec.dtype)
+    try:
+        dtype = np.dtype(spec.dtype)
+    except TypeError as error:
+        raise ExecutionError(
+            f"{spec.name} has the type {spec.dtype!r}, which is none of NumPy's; convert it again"
+        ) from error
     if image is None:
         return None if dtype == np.int32 else lambda ids: ids.astype(dtype)
     first = len(spec.shape) == 4 and spec.shape[1] == _CHANNELS and spec.shape[3] != _CHANNELS

@@ -30,12 +30,12 @@ class DeviceTower:
         self._name = name
         self._dimension = int(record.output.shape[1])
         self._input, self._output = record.input.name, record.output.name
-        self._adapt = input_adapter(record.input, image)
         self._normalize = record.output.name == PROJECTION
         problem = _problem(session, record)
         if problem:
             session.close()
             raise ExecutionError(f"{name}: {problem}; convert it again")
+        self._adapt = input_adapter(record.input, image)
         self._static_batch = session.inputs[0].shape[0]
         self._static_length = session.inputs[0].shape[1] if len(session.inputs[0].shape) == 2 else None
 

@@ -11,7 +11,7 @@ import pytest
 
 import edgekit
 import onnx_models
-from edgekit.errors import ExecutionError, InputError, PlacementError
+from edgekit.errors import ExecutionError, InputError, PlacementError, RuntimeUnavailableError
 from edgekit.runtimes import openvino_options
 from edgekit.runtimes.openvino import OpenVino
 from edgekit.runtimes.protocol import Blob, SessionSettings
@@ -118,12 +118,22 @@ def test_importing_the_sdk_does_not_import_openvino():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_starter_passes_its_golden_check_and_agrees_with_onnxruntime():
-    texts = ["a cat", "a rocket on a launch pad"]
-    with edgekit.load("starter", runtime="openvino") as ours, edgekit.load("starter", runtime="onnxruntime") as theirs:
+def test_the_starters_photo_tower_agrees_with_onnxruntime():
+    image = ("image",)
+    with (
+        edgekit.load("starter", runtime="openvino", towers=image) as ours,
+        edgekit.load("starter", runtime="onnxruntime", towers=image) as theirs,
+    ):
         assert ours.explain().chosen.runtime.startswith("openvino")
         assert set(ours.explain().placement["image"]) == {"cpu"}
-        rows, others = ours.embed_images(PHOTOS), theirs.embed_images(PHOTOS)
-        assert (rows * others).sum(axis=1).min() > 0.98
-        assert (ours.embed_texts(texts) * theirs.embed_texts(texts)).sum(axis=1).min() > 0.97
-        assert ours.classify(PHOTOS[0].with_name("cat.jpg"), ["a cat", "a dog", "a car"]).best.label == "a cat"
+        assert (ours.embed_images(PHOTOS) * theirs.embed_images(PHOTOS)).sum(axis=1).min() > 0.98
+
+
+def test_the_starters_text_tower_is_computed_wrongly_by_openvino_2026_and_refused_with_the_figure():
+    # Its table of int8 rows has a scale for each row, which this engine's own rewriting loses.
+    if OpenVino().available().version != "2026.4.1":
+        pytest.skip(f"OpenVINO {OpenVino().available().version} may compute it otherwise")
+    with pytest.raises(RuntimeUnavailableError, match=r"wrong numbers on this device: text tower: cosine 0\.\d+"):
+        edgekit.load("starter", runtime="openvino", towers=("text",))
+    with edgekit.load("starter") as clip:
+        assert clip.explain().chosen.runtime.startswith("onnxruntime")

@@ -68,7 +68,8 @@ def test_all_reasons_are_told_when_none_passes(tmp_path: Path) -> None:
     bundle = tiny.build(tmp_path / "b.edge", variants=("wrong", "nan", "malformed"))
     with pytest.raises(RuntimeUnavailableError) as caught:
         edgekit.load(bundle)
-    lines = str(caught.value).splitlines()
+    # What other engines would need to be installed follows; here those that were tried count.
+    lines = [line for line in str(caught.value).splitlines() if "pip install" not in line]
     assert [line.split()[0] for line in lines[1:4]] == ["wrong", "nan", "malformed"]
     assert "edgekit tune" in lines[4]
     assert len(lines) == 5
