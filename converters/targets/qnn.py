@@ -5,24 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from edgekit.adapting import PROJECTION, unit_rows
-from edgekit.atomic import write_bytes
-from edgekit.bundle import schema
+from edgekit.adapting import PROJECTION
 from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.children import run_child
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT
-from edgekit.converters.targets import prepare_worker
+from edgekit.converters.targets import prepare_worker, steps
 from edgekit.converters.targets.records import Built, Chip
 from edgekit.converters.toolchains import catalog, work
-from edgekit.errors import ConversionError
 from edgekit.runtimes import qnn_chips
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import numpy.typing as npt
 
     from edgekit.converters.targets.records import Precision, TowerJob
 
@@ -81,7 +73,10 @@ class Qnn:
             ConversionError: the tool failed, or the processor does not take every node.
         """
         precision = job.precision or "a16w8"
-        prepared = _prepare(job, on_stage)
+        asked = prepare_worker.Request(
+            str(job.master.absolute()), job.shape, job.tower, "qnn", scaling_outside=False, biases=False, lengths=False
+        )
+        prepared = steps.prepare(job, asked, on_stage)
         chip, out = qnn_chips.find(job.chip.tool_name), f"{job.tower}.onnx"
         request = {
             "model": prepare_worker.GRAPH,
@@ -98,29 +93,10 @@ class Qnn:
             files=(job.folder / out,),
             input=TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape),
             output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
-            rows={part: _rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
+            rows={part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
             precision=precision,
             facts={"nodes": ", ".join(f"{count} on {name}" for name, count in answer.result["nodes"].items())},
             toolchain={str(name): str(version) for name, version in answer.result["versions"].items()},
             seconds=answer.seconds,
             peak_bytes=answer.peak_bytes,
         )
-
-
-def _prepare(job: TowerJob, on_stage: Callable[[str], None]) -> prepare_worker.Facts:
-    request = prepare_worker.Request(
-        str(job.master.absolute()), job.shape, job.tower, "qnn", scaling_outside=False, biases=False, lengths=False
-    )
-    write_bytes(job.folder / prepare_worker.REQUEST, schema.dumps(request).encode())
-    run_child("edgekit.converters.targets.prepare_worker", job.folder, (), on_stage)
-    text = (job.folder / prepare_worker.FACTS).read_bytes()
-    return schema.loads(prepare_worker.Facts, text, prepare_worker.FACTS)
-
-
-def _rows(job: TowerJob, part: str, dimension: int) -> npt.NDArray[np.float32]:
-    found = np.load(job.folder / f"{part}.rows.npy", allow_pickle=False)
-    if found.ndim != 2 or found.shape[1] != dimension or not np.isfinite(found).all():
-        raise ConversionError(
-            f"the {job.tower} tower on {job.chip.name}: the simulator returns {found.shape}, or NaN, on {part} inputs"
-        )
-    return unit_rows(found)

@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgekit.adapting import PROJECTION, unit_rows
+from edgekit.adapting import PROJECTION
 from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.children import run_child
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
-from edgekit.converters.targets import prepare_worker
+from edgekit.converters.targets import prepare_worker, steps
 from edgekit.converters.targets.records import Built, Chip
 from edgekit.converters.toolchains import catalog, work
-from edgekit.errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,12 +74,13 @@ class Rknn:
             ConversionError: the tool failed.
         """
         precision = job.precision or "fp16"
-        prepared = _prepare(job, on_stage)
+        asked = prepare_worker.Request(str(job.master.absolute()), job.shape, job.tower, "rknn")
+        prepared = steps.prepare(job, asked, on_stage)
         request = _request(job, precision, prepared)
         tool = catalog.find(self.toolchain)
         named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
         answer = work.run(tool, _WORKER, job.folder, request, _LIMITS, named)
-        rows = {part: _rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)}
+        rows = {part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)}
         given = TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape)
         taken = TensorSpec(PROJECTION, "float32", (1, prepared.dimension))
         artifact = job.folder / f"{job.tower}.rknn"
@@ -103,14 +100,6 @@ class Rknn:
         )
 
 
-def _prepare(job: TowerJob, on_stage: Callable[[str], None]) -> prepare_worker.Facts:
-    request = prepare_worker.Request(str(job.master.absolute()), job.shape, job.tower, "rknn")
-    write_bytes(job.folder / prepare_worker.REQUEST, schema.dumps(request).encode())
-    run_child("edgekit.converters.targets.prepare_worker", job.folder, (), on_stage)
-    text = (job.folder / prepare_worker.FACTS).read_bytes()
-    return schema.loads(prepare_worker.Facts, text, prepare_worker.FACTS)
-
-
 def _request(job: TowerJob, precision: str, prepared: prepare_worker.Facts) -> dict[str, Any]:
     return {
         "model": prepare_worker.GRAPH,
@@ -125,15 +114,6 @@ def _request(job: TowerJob, precision: str, prepared: prepare_worker.Facts) -> d
         "goal": job.goal,
         "out": f"{job.tower}.rknn",
     }
-
-
-def _rows(job: TowerJob, part: str, dimension: int) -> Any:
-    found = np.load(job.folder / f"{part}.rows.npy", allow_pickle=False)
-    if found.ndim != 2 or found.shape[1] != dimension or not np.isfinite(found).all():
-        raise ConversionError(
-            f"the {job.tower} tower on {job.chip.name}: the simulator returns {found.shape}, or NaN, on {part} inputs"
-        )
-    return unit_rows(found)
 
 
 def _facts(result: dict[str, Any], prepared: prepare_worker.Facts) -> dict[str, str]:
