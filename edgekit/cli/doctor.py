@@ -29,6 +29,8 @@ _EXTRAS = {
     "quantize": ("onnx", "onnxruntime", "matplotlib"),
     "convert-litert": ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
     "data": ("resvg_py",),
+    "distill": ("torch", "accelerate", "timm", "yaml"),
+    "bench": ("onnx", "onnxruntime", "plotly", "psutil", "rich", "yaml"),
     "starter": ("efficientnet_lite_pytorch",),
 }
 
