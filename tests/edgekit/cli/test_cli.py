@@ -194,7 +194,7 @@ def test_doctor_says_what_works() -> None:
     assert found["ok"] is True
     assert [r["name"] for r in found["runtimes"] if r["ok"]]
     assert found["cache_writable"]
-    assert set(found["extras"]) == {"convert", "convert-litert", "data", "quantize", "starter"}
+    assert set(found["extras"]) == {"bench", "convert", "convert-litert", "data", "distill", "quantize", "starter"}
 
 
 def test_doctor_without_a_runtime_says_what_installs_one(monkeypatch: pytest.MonkeyPatch) -> None:
