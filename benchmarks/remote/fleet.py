@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgekit import strict_fields, strict_yaml
 from edgekit.benchmarks.remote import address
 from edgekit.benchmarks.remote.records import Board
+from edgekit.bundle import schema
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class _Entry:
     wheels: str = ""
     extras: tuple[str, ...] = ("bench",)
     meters: tuple[str, ...] = ()
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict, metadata=schema.OPTIONAL)
     notes: str = ""
 
 

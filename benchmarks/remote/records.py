@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edgekit.bundle import schema
+
 if TYPE_CHECKING:
     from edgekit.benchmarks.running.events import Event as BenchEvent
 
@@ -172,7 +174,7 @@ class Outcome:
     verdicts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     facts: Facts | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict, metadata=schema.OPTIONAL)
     drops: int = 0
     log: Path | None = None
     left: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Part = Literal["all", "lora", "probe"]
@@ -223,5 +223,5 @@ class Recipe:
     teachers: tuple[TeacherSpec, ...]
     data: DataSpec
     student: StudentSpec
-    losses: dict[str, float]
+    losses: dict[str, float] = field(default_factory=dict)
     training: Training = Training()

@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 from edgekit.errors import BundleError
 
 T = TypeVar("T")
+OPTIONAL = {"optional": True}
+"""Metadata of a field that may be absent though its default is made anew each time, as that of a dictionary."""
 
 
 def dumps(record: object) -> str:
@@ -158,8 +160,7 @@ def _convert_record(kind: type[Any], value: Any, where: str) -> Any:
     unknown = sorted(set(value) - set(names))
     if unknown:
         raise BundleError(f"{where}: unknown field {_shown(unknown[0])}; a newer edgekit may have written this bundle")
-    needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
-    missing = [name for name in needed if name not in value]
+    missing = [f.name for f in fields(kind) if f.name not in value and f.default is MISSING and not f.metadata]
     if missing:
         raise BundleError(f"{where}: the field {missing[0]!r} is missing")
     return kind(**{name: _convert(hints[name], value[name], f"{where}.{name}") for name in names if name in value})
