@@ -6,6 +6,7 @@ TFLITE := .venv/tflite
 PEERS := .venv/peers
 CHIPS := .venv/chips
 CACHE := .cache
+TOOLS := EDGEKIT_CACHE=$(CURDIR)/$(CACHE)/edgekit
 STARTER_PROMISE := --min-agreement 0.95 --max-drop 2 --budget 5 --for size --methods int8_weights,int8_blocks
 PIP := -m pip --disable-pip-version-check -qq
 SOURCES := $(shell git ls-files edgekit runtimes converters benchmarks samples '*.toml')
@@ -37,7 +38,8 @@ unit: $(TEST)/.ok $(TFLITE)/.ok $(CACHE)/aarch64/.ok
 # Engines and vendors' simulators in an environment of their own; compilers in toolchains that edgekit builds.
 test-chips: $(CHIPS)/.ok $(TEST)/.ok $(CACHE)/aarch64/.ok
 	$(CHIPS)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results-chips.xml tests/chips $(PYTEST_ARGS)
-	EDGEKIT_COMPILERS=1 EDGEKIT_CACHE=$(CURDIR)/$(CACHE)/edgekit $(TEST)/bin/pytest -n 2 --dist loadfile \
+	for tool in vela qnn rknn; do $(TOOLS) $(TEST)/bin/edgekit toolchain install $$tool || exit 1; done
+	EDGEKIT_COMPILERS=1 $(TOOLS) $(TEST)/bin/pytest -n 2 --dist loadfile \
 	  --junitxml $(CACHE)/results-compilers.xml tests/compilers $(PYTEST_ARGS)
 
 # Writes README's support table from the results of the last `make unit` and `make test-chips`.
