@@ -66,7 +66,7 @@ def test_without_the_rewrite_attention_is_wrong_or_breaks(build, monkeypatch, tm
     import sys
     from pathlib import Path
 
-    from edgekit.converters.targets import rknn
+    from edgekit.converters.targets import steps
 
     # The rewrites run in a child, which a patch here does not reach: prepare without them there.
     code = (
@@ -77,7 +77,7 @@ def test_without_the_rewrite_attention_is_wrong_or_breaks(build, monkeypatch, tm
     def plain(module, folder, arguments, on_stage):
         subprocess.run([sys.executable, "-c", code, str(folder)], check=True, cwd=Path(sys.executable).parent)
 
-    monkeypatch.setattr(rknn, "run_child", plain)
+    monkeypatch.setattr(steps, "run_child", plain)
     try:
         _, found = build("image", "rk3588", "fp16")
     except ConversionError as error:
