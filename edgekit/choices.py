@@ -74,8 +74,11 @@ def not_installed(bundle: Bundle) -> tuple[str, ...]:
 
 
 def _absent(bundle: Bundle) -> list[Candidate]:
+    formats = {variant.format for variant in bundle.manifest.variants}
     engines, _ = _runtimes([], None, "")
-    missing = [(engine, state) for engine in engines if not (state := engine.available()).ok]
+    # Only those that could open it are asked: asking imports an engine, on every load.
+    able = [engine for engine in engines if engine.formats & formats]
+    missing = [(engine, state) for engine in able if not (state := engine.available()).ok]
     return [
         Candidate(variant.id, engine.name, "auto", False, False, state.reason, None, ())
         for engine, state in missing
