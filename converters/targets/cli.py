@@ -94,15 +94,13 @@ def _listing(*, as_json: bool) -> str:
 
     rows = []
     for chip, maker in targets_table():
-        here = store.installed(catalog.find(maker.toolchain)) is not None
+        here = not maker.toolchain or store.installed(catalog.find(maker.toolchain)) is not None
         rows.append({**to_plain(chip), "toolchain": maker.toolchain, "installed": here, "format": maker.format})
     if as_json:
         return json.dumps(rows, indent=2)
     lines = [f"{'chip':<16} {'precisions':<20} {'proof':<28} {'toolchain':<10} {'here':<5} note"]
     for row in rows:
         installed = "yes" if row["installed"] else ""
-        precisions = ",".join(row["precisions"])
-        lines.append(
-            f"{row['name']:<16} {precisions:<20} {row['proof']:<28} {row['toolchain']:<10} {installed:<5} {row['note']}"
-        )
+        precisions, tool = ",".join(row["precisions"]), row["toolchain"] or "-"
+        lines.append(f"{row['name']:<16} {precisions:<20} {row['proof']:<28} {tool:<10} {installed:<5} {row['note']}")
     return "\n".join(lines)

@@ -129,7 +129,7 @@ def compile_bundle(
     start = time.monotonic()
     maker, chip = catalog.find(target)
     check(out, chip, options)
-    store.require(toolchains.find(maker.toolchain))
+    require(maker)
     opened = open_bundle(resolve(bundle))
     floats = float_variant(opened)
     where = data.find(options.data)
@@ -193,6 +193,19 @@ def check(out: Path, chip: Chip, options: CompileOptions) -> None:
         raise InputError(f"rows: {options.rows} prove nothing; give {data.MIN_HELD_OUT} or more")
     if options.min_centred is not None and not 0 <= options.min_centred <= 1:
         raise InputError(f"min-centred: {options.min_centred:g} is not in 0..1")
+
+
+def require(target: Target) -> None:
+    """Refuse a target whose tool is not here.
+
+    Args:
+        target: that is asked for.
+
+    Raises:
+        MissingDependencyError: its toolchain is not installed; the message has the command.
+    """
+    if target.toolchain:
+        store.require(toolchains.find(target.toolchain))
 
 
 def _job(

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 from edgekit.converters import convert as conversion
 from edgekit.converters.quantize import data
 from edgekit.converters.targets import catalog
-from edgekit.converters.targets.compile import CompileOptions, Report, check, compile_bundle
-from edgekit.converters.toolchains import catalog as toolchains
-from edgekit.converters.toolchains import store
+from edgekit.converters.targets.compile import CompileOptions, Report, check, compile_bundle, require
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def convert(source: str, out: Path, options: conversion.ConvertOptions, on_stage
     check(out, chip, settings)
     if options.weights not in (None, "float32"):
         raise InputError(f"weights: a chip is compiled from float32, not {options.weights}; leave --weights out")
-    store.require(toolchains.find(maker.toolchain))
+    require(maker)
     # Said before the conversion, which takes minutes, and not after it.
     data.find(settings.data)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:

@@ -19,7 +19,7 @@ class Target(Protocol):
 
     @property
     def toolchain(self) -> str:
-        """Name of the toolchain it needs."""
+        """Name of the toolchain it needs; empty where it needs none."""
 
     def chips(self) -> tuple[Chip, ...]:
         """Return the chips it compiles for."""

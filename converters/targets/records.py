@@ -13,12 +13,21 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Precision = Literal["fp16", "w8a8", "a16w8", "hybrid"]
+Precision = Literal["fp32", "fp16", "bf16", "w8", "w8a8", "a16w8", "hybrid"]
+"""What a variant computes in. ``w8`` keeps weights in 8 bits and computes in float; ``hybrid`` mixes 8 and 16 bits."""
 Proof = Literal[
     "hardware", "vendor simulator", "emulated CPU", "reference before compilation", "compiled only", "planned"
 ]
 
-LEAST_CENTRED = {"fp16": 0.99, "a16w8": 0.99, "w8a8": 0.97, "hybrid": 0.97}
+LEAST_CENTRED = {
+    "fp32": 0.999,
+    "fp16": 0.99,
+    "bf16": 0.99,
+    "a16w8": 0.99,
+    "w8": 0.97,
+    "w8a8": 0.97,
+    "hybrid": 0.97,
+}
 """Least mean centred cosine on held-out data, by precision: what a variant has to keep to be packed."""
 
 AIM_CENTRED = {**LEAST_CENTRED, "hybrid": 0.99}
