@@ -24,6 +24,19 @@ _TIMED_RUNS = 3
 
 
 @dataclass(frozen=True)
+class Times:
+    """What one input of each tower takes.
+
+    Attributes:
+        milliseconds: median of the time on the clock, summed over the towers.
+        processor: median of the milliseconds of processor time, all threads of this process, likewise.
+    """
+
+    milliseconds: float
+    processor: float
+
+
+@dataclass(frozen=True)
 class Choice:
     """A variant, the runtime that would open it, and the device it would run on."""
 
@@ -39,10 +52,21 @@ class Choice:
         checks: tuple[golden.GoldenCheck, ...] = (),
         *,
         ran: bool = True,
+        processor: float | None = None,
     ) -> Candidate:
         """Return the record of a judgement; an empty reason means accepted."""
         runtime = f"{self.runtime.name} {self.version}".rstrip()
-        return Candidate(self.variant.id, runtime, self.device, ran, not reason, reason, milliseconds, checks)
+        return Candidate(
+            self.variant.id,
+            runtime,
+            self.device,
+            ran,
+            not reason,
+            reason,
+            milliseconds,
+            checks,
+            processor=processor,
+        )
 
     def tower(self, name: TowerName) -> TowerRecord:
         """Return the variant's record of one tower."""
@@ -85,7 +109,7 @@ def open_towers(
 
 def judge(
     bundle: Bundle, choice: Choice, towers: dict[TowerName, DeviceTower], *, timed: bool
-) -> tuple[float | None, tuple[golden.GoldenCheck, ...]]:
+) -> tuple[Times | None, tuple[golden.GoldenCheck, ...]]:
     """Run the golden check on opened towers, and that of the frozen labels where the bundle has some.
 
     Args:
@@ -95,7 +119,7 @@ def judge(
         timed: measure one input of each tower too, for a comparison with other candidates.
 
     Returns:
-        Median milliseconds (None unless `timed`) and the checks, all passed.
+        The times (None unless `timed`) and the checks, all passed.
 
     Raises:
         GoldenError: an output is not finite or leaves the tolerance; the message gives the figure.
@@ -112,17 +136,19 @@ def judge(
         checks.append(check)
     if bundle.manifest.labels is not None and "image" in towers:
         frozen_labels.check(bundle, choice.variant)
-    return (_milliseconds(bundle, towers) if timed else None), tuple(checks)
+    return (_times(bundle, towers) if timed else None), tuple(checks)
 
 
-def _milliseconds(bundle: Bundle, towers: dict[TowerName, DeviceTower]) -> float:
-    total = 0.0
+def _times(bundle: Bundle, towers: dict[TowerName, DeviceTower]) -> Times:
+    clock = processor = 0.0
     for name, tower in towers.items():
         one = golden.inputs(bundle, name)[:1]
-        times = []
+        took, used = [], []
         for _ in range(_TIMED_RUNS):
-            start = time.perf_counter()
+            start, begun = time.perf_counter(), time.process_time()
             tower.embed(one)
-            times.append(time.perf_counter() - start)
-        total += statistics.median(times)
-    return 1000 * total
+            took.append(time.perf_counter() - start)
+            used.append(time.process_time() - begun)
+        clock += statistics.median(took)
+        processor += statistics.median(used)
+    return Times(1000 * clock, 1000 * processor)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
-from edgekit import decisions, golden, locations
+from edgekit import golden, locations
 from edgekit.bundle.reader import open_bundle
-from edgekit.choices import list_choices, not_installed
+from edgekit.choices import not_installed
 from edgekit.clip import Clip
-from edgekit.decisions import Decision
-from edgekit.errors import ExecutionError, GoldenError, InputError
-from edgekit.judging import judge, open_towers
+from edgekit.errors import InputError
+from edgekit.placing import Check, Placed, Wanted, for_tower, place
+from edgekit.policies import POLICIES
 from edgekit.results import Explanation
-from edgekit.runtimes.protocol import SessionSettings
-from edgekit.trials.compete import compete
-from edgekit.tuning import store
-from edgekit.unchanged import states, unchanged
 
 if TYPE_CHECKING:
     import os
@@ -23,19 +20,20 @@ if TYPE_CHECKING:
 
     from edgekit.bundle.reader import Bundle
     from edgekit.golden import TowerName
-    from edgekit.judging import Choice
-    from edgekit.tower import DeviceTower
+    from edgekit.policies import Policy
+    from edgekit.runtimes.protocol import SessionSettings
 
-Check = Literal["cached", "always"]
+T = TypeVar("T")
 
 
 def load(
     bundle: str | os.PathLike[str] | bytes,
     *,
-    variant: str | None = None,
-    runtime: str | None = None,
-    device: str = "auto",
-    settings: SessionSettings | None = None,
+    variant: str | Mapping[TowerName, str] | None = None,
+    runtime: str | Mapping[TowerName, str] | None = None,
+    device: str | Mapping[TowerName, str] = "auto",
+    settings: SessionSettings | Mapping[TowerName, SessionSettings] | None = None,
+    policy: Policy | None = None,
     towers: Sequence[TowerName] | None = None,
     check: Check = "cached",
     budget: float = 30.0,
@@ -43,23 +41,28 @@ def load(
     """Load a bundle: digests checked, golden vectors checked on this device, the fastest variant that passes chosen.
 
     What ``edgekit tune`` (or `edgekit.tune`) chose for this bundle on this device is used where it fits the arguments;
-    otherwise the candidates compete here, in this process.
+    otherwise the candidates compete here, in this process. Both towers run on one variant, runtime and device, unless
+    one of these arguments is a mapping or a policy is given: then each tower is placed by itself, such as the image
+    tower on an NPU and the text tower on the CPU. All variants of a bundle share one embedding space.
 
     Args:
         bundle: name of a packaged bundle (``"starter"``), path of a ``.edge`` file or unpacked folder, or bytes.
-        variant: id of the variant to use; any when None.
-        runtime: name of the runtime to use; any when None.
-        device: device to run on, as the runtime calls it; ``auto`` lets every device compete. A device that is named
-            must take the whole graph unless ``settings.allow_cpu``.
-        settings: threads, spinning, arena, the engine's own options; None takes those that were tuned, else the
-            defaults of `SessionSettings`.
+        variant: id of the variant to use, or of each tower's; any when None.
+        runtime: name of the runtime to use, or of each tower's; any when None.
+        device: device to run on, as the runtime calls it, or each tower's; ``auto`` lets every device compete. A device
+            that is named must take the whole graph unless ``settings.allow_cpu``.
+        settings: threads, spinning, arena, the engine's own options, or each tower's; None takes those that were tuned,
+            else the defaults of `SessionSettings` (for ``power`` without spinning).
+        policy: what each tower is placed by: ``latency``, ``power`` or ``accuracy``, see `edgekit.policies`. With None
+            and a mapping, ``latency``; with None alone, both towers are placed as one, the fastest together.
         towers: which towers to open; a gallery indexer that never embeds a text saves the text tower's memory. None
             opens all that the bundle has: one of frozen labels may have no text tower.
         check: ``cached`` runs the golden check once per bundle, engine version and processor, and hashes files again
             only when they changed since; ``always`` does both each time.
-        budget: seconds that a first load may take to choose. When they are over, the fastest that was accepted so far
-            is taken, and `Clip.explain` lists what was not tried; with none accepted yet, the search goes on. A
-            candidate that was begun is not interrupted (``edgekit tune`` does that).
+        budget: seconds that a first load may take to choose, shared by the towers where each is placed by itself. When
+            they are over, the best that was accepted so far is taken, and `Clip.explain` lists what was not tried; with
+            none accepted yet, the search goes on. A candidate that was begun is not interrupted (``edgekit tune`` does
+            that).
 
     Returns:
         A `Clip`; close it, or use it in a ``with`` block.
@@ -73,32 +76,35 @@ def load(
         raise InputError(f"check is {check!r}; give 'cached' or 'always'")
     if not budget >= 0:
         raise InputError(f"budget is {budget!r}; give the seconds that choosing may take, 0 or more")
+    if policy is not None and policy not in POLICIES:
+        raise InputError(f"policy is {policy!r}; give one of {', '.join(POLICIES)}, or None for both towers as one")
     opened = open_bundle(locations.resolve(bundle))
     names = tower_names(towers, opened)
-    choices, refused = list_choices(opened, variant, runtime, device)
-    clip = _tuned(opened, choices, names, settings, check)
-    if clip is not None:
-        return clip
-    settings = settings or SessionSettings()
-    key = decisions.key(
-        {
-            "bundle": opened.digest,
-            "choices": [(c.variant.id, c.runtime.name, c.version, c.device) for c in choices],
-            "settings": settings,
-            "towers": names,
-        }
-    )
-    known = decisions.recall(key) if check == "cached" else None
-    if known is not None and not 0 < known.cut < budget:
-        choice = store.same(choices, known.candidates[known.chosen])
-        opened_towers = choice and _opened_again(opened, choice, names, settings, known)
-        if opened_towers:
-            return Clip(opened, opened_towers, _explanation(opened, known, cached=True))
-    found = compete(opened, choices, refused, names, settings, budget)
-    _touch(opened, names)
-    decision = Decision(found.candidates, found.chosen, states(opened), found.cut)
-    note = decisions.store(key, decision)
-    return Clip(opened, found.towers, _explanation(opened, decision, note=note))
+    for what, given in (("variant", variant), ("runtime", runtime), ("device", device), ("settings", settings)):
+        _check(what, given)
+    by_itself = policy is not None or any(isinstance(one, Mapping) for one in (variant, runtime, device, settings))
+    groups = [(name,) for name in names] if by_itself else [names]
+    placed: list[Placed] = []
+    try:
+        for group in groups:
+            wanted = Wanted(
+                group,
+                _of(variant, group[0], None),
+                _of(runtime, group[0], None),
+                _of(device, group[0], "auto"),
+                _of(settings, group[0], None),
+                policy or "latency",
+            )
+            placed.append(place(opened, wanted, check, budget / len(groups)))
+    except BaseException:
+        for one in placed:
+            for tower in one.towers.values():
+                tower.close()
+        raise
+    opened_towers = {name: tower for one in placed for name, tower in one.towers.items()}
+    if not by_itself:
+        return Clip(opened, opened_towers, _explanation(opened, placed[0]))
+    return Clip(opened, opened_towers, _explanation_by_tower(opened, names, placed, policy or "latency"))
 
 
 def tower_names(towers: Sequence[TowerName] | None, bundle: Bundle) -> tuple[TowerName, ...]:
@@ -124,68 +130,54 @@ def tower_names(towers: Sequence[TowerName] | None, bundle: Bundle) -> tuple[Tow
     return names
 
 
-def _tuned(
-    bundle: Bundle,
-    choices: list[Choice],
-    names: tuple[TowerName, ...],
-    settings: SessionSettings | None,
-    check: Check,
-) -> Clip | None:
-    """Open what ``edgekit tune`` chose; None when there is no such choice, or it does not fit or hold any more."""
-    tuned = store.recall(bundle, names)
-    choice = None if tuned is None else store.fitting(tuned, choices, settings)
-    if tuned is None or choice is None:
-        return None
-    known = tuned.decision if check == "cached" else None
-    towers = _opened_again(bundle, choice, names, tuned.settings, known)
-    if towers is None:
-        return None
-    if check == "always":
-        try:
-            judge(bundle, choice, towers, timed=False)
-        except GoldenError:
-            for tower in towers.values():
-                tower.close()
-            return None
-    return Clip(bundle, towers, _explanation(bundle, tuned.decision, cached=check == "cached", tuned=tuned.date))
+def _check(what: str, given: object) -> None:
+    """Refuse a mapping that names no tower; one that is not opened may be named."""
+    if isinstance(given, Mapping) and (strange := [repr(key) for key in given if key not in golden.TOWERS]):
+        raise InputError(f"{what}: {', '.join(strange)} is no tower; there are {', '.join(golden.TOWERS)}")
 
 
-def _opened_again(
-    bundle: Bundle,
-    choice: Choice,
-    names: tuple[TowerName, ...],
-    settings: SessionSettings,
-    known: Decision | None,
-) -> dict[TowerName, DeviceTower] | None:
-    """Open what was accepted before; None when it no longer opens, so that all are judged again."""
-    if known is not None:
-        bundle.trust(unchanged(bundle, known.files))
-    try:
-        return open_towers(bundle, choice, names, settings)
-    except ExecutionError:
-        return None
+def _of(given: T | Mapping[TowerName, T], name: TowerName, otherwise: T) -> T:
+    return given.get(name, otherwise) if isinstance(given, Mapping) else given
 
 
-def _touch(bundle: Bundle, names: tuple[TowerName, ...]) -> None:
-    if "text" in names:
-        bundle.read(bundle.text.tokenizer)  # so that its state is stored with the towers'
-
-
-def _explanation(
-    bundle: Bundle, decision: Decision, *, cached: bool = False, note: str = "", tuned: str = ""
-) -> Explanation:
-    untried = sum(candidate.untried for candidate in decision.candidates)
-    if untried:
-        advice = "give 'edgekit tune' more --minutes" if tuned else "run 'edgekit tune'"
-        late = f"{untried} of {len(decision.candidates)} candidates were not tried for lack of time; {advice}"
-        note = f"{late}; {note}" if note else late
+def _explanation(bundle: Bundle, placed: Placed) -> Explanation:
+    decision = placed.decision
     return Explanation(
         bundle=f"{bundle.where} (sha256:{bundle.digest[:12]})",
         chosen=decision.candidates[decision.chosen],
         candidates=decision.candidates,
-        cached=cached,
-        note=note,
+        cached=placed.cached,
+        note=_note([placed]),
         placement={},
-        tuned=tuned,
+        tuned=placed.tuned,
         absent=not_installed(bundle),
     )
+
+
+def _explanation_by_tower(
+    bundle: Bundle, names: tuple[TowerName, ...], placed: list[Placed], policy: Policy
+) -> Explanation:
+    named = {name: for_tower(one.decision, name) for name, one in zip(names, placed, strict=True)}
+    towers = {str(name): decision.candidates[decision.chosen] for name, decision in named.items()}
+    return Explanation(
+        bundle=f"{bundle.where} (sha256:{bundle.digest[:12]})",
+        chosen=towers[names[0]],
+        candidates=tuple(candidate for decision in named.values() for candidate in decision.candidates),
+        cached=all(one.cached for one in placed),
+        note=_note(placed),
+        placement={},
+        tuned=placed[0].tuned if all(one.tuned == placed[0].tuned for one in placed) else "",
+        absent=not_installed(bundle),
+        towers=towers,
+        policy=policy,
+    )
+
+
+def _note(placed: list[Placed]) -> str:
+    candidates = [candidate for one in placed for candidate in one.decision.candidates]
+    untried = sum(candidate.untried for candidate in candidates)
+    late = ""
+    if untried:
+        advice = "give 'edgekit tune' more --minutes" if any(one.tuned for one in placed) else "run 'edgekit tune'"
+        late = f"{untried} of {len(candidates)} candidates were not tried for lack of time; {advice}"
+    return "; ".join(dict.fromkeys(part for part in (late, *(one.note for one in placed)) if part))

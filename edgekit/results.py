@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgekit.golden import GoldenCheck
@@ -109,6 +109,8 @@ class Candidate:
         threads: threads of one inference, where ``edgekit tune`` set them; else 0.
         options: the engine's own settings, where ``edgekit tune`` set them.
         cost: what ``edgekit tune`` measured beside; else None.
+        processor: median milliseconds of processor time, all threads, of what `milliseconds` times; None likewise.
+        tower: the tower that it was judged for, where each tower is placed by itself; else empty.
     """
 
     variant: str
@@ -122,6 +124,8 @@ class Candidate:
     threads: int = 0
     options: tuple[tuple[str, str], ...] = ()
     cost: Cost | None = None
+    processor: float | None = None
+    tower: str = ""
 
     @property
     def untried(self) -> bool:
@@ -140,7 +144,8 @@ class Candidate:
         if self.cost is not None and self.cost.low < self.cost.high:
             time += f" ({self.cost.low:.1f} to {self.cost.high:.1f})"
         verdict = "ok" if self.accepted else self.reason if self.untried else f"refused: {self.reason}"
-        return f"{self.variant} on {self.runtime} ({self.setup}){time}  {verdict}"
+        tower = f"{self.tower} tower: " if self.tower else ""
+        return f"{tower}{self.variant} on {self.runtime} ({self.setup}){time}  {verdict}"
 
 
 @dataclass(frozen=True)
@@ -149,13 +154,15 @@ class Explanation:
 
     Attributes:
         bundle: the bundle's path and digest.
-        chosen: the candidate in use.
+        chosen: the candidate in use; where each tower is placed by itself, that of the image tower.
         candidates: every candidate that was judged, the chosen one among them.
         cached: True when the judgement was made at an earlier load on this device.
         note: anything the user should know, such as why the judgement could not be stored; else empty.
         placement: per tower, number of graph nodes on each device.
         tuned: the day on which ``edgekit tune`` made the choice, as ``2026-01-31`` (UTC); empty when a load made it.
         absent: runtimes that would open the bundle too, and are not installed here.
+        towers: the candidate in use per tower, where each is placed by itself; else empty.
+        policy: by which each tower was placed; empty where both were placed as one.
     """
 
     bundle: str
@@ -166,15 +173,19 @@ class Explanation:
     placement: dict[str, dict[str, int]]
     tuned: str = ""
     absent: tuple[str, ...] = ()
+    towers: dict[str, Candidate] = field(default_factory=dict)
+    policy: str = ""
 
     def __str__(self) -> str:
         origin = "  (judged at an earlier load)" if self.cached else ""
         origin = f"  (edgekit tune, {self.tuned})" if self.tuned else origin
-        lines = [self.bundle, f"chosen: {self.chosen}{origin}"]
-        lines += [f"  {check}" for check in self.chosen.checks]
+        used = tuple(self.towers.values()) or (self.chosen,)
+        chosen = f"chosen for {self.policy}" if self.policy else "chosen"
+        lines = [self.bundle, *(f"{chosen}: {candidate}{origin}" for candidate in used)]
+        lines += [f"  {check}" for candidate in used for check in candidate.checks]
         for tower, counts in self.placement.items():
             lines.append(f"  {tower} tower: " + ", ".join(f"{n} nodes on {device}" for device, n in counts.items()))
-        lines += [f"also: {other}" for other in self.candidates if other != self.chosen]
+        lines += [f"also: {other}" for other in self.candidates if other not in used]
         if self.absent:
             lines.append(f"not installed here: {', '.join(self.absent)} (edgekit doctor says how)")
         return "\n".join([*lines, *([f"note: {self.note}"] if self.note else [])])

@@ -84,8 +84,8 @@ def _candidates(bundle: Bundle, settings: SessionSettings) -> Iterator[Candidate
             yield choice.candidate(str(error), ran=not unknown)
             continue
         try:
-            milliseconds, checks = judge(bundle, choice, towers, timed=True)
-            yield choice.candidate("", milliseconds, checks)
+            times, checks = judge(bundle, choice, towers, timed=True)
+            yield choice.candidate("", times and times.milliseconds, checks)
         except EdgekitError as error:
             yield choice.candidate(str(error))
         finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options import PATH, json_option, lines_of, load_options, settings
+from edgekit.cli.options import PATH, json_option, lines_of, load_options, per_tower, settings
 from edgekit.clip import CHUNK, Clip
 from edgekit.errors import ImageError, InputError
 from edgekit.loading import load
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from edgekit.golden import TowerName
+    from edgekit.policies import Policy
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -50,6 +51,7 @@ def embed(
     variant: str | None,
     runtime: str | None,
     device: str,
+    policy: Policy | None,
     threads: int | None,
     engine_options: tuple[str, ...],
     as_json: bool,
@@ -70,7 +72,15 @@ def embed(
     options = settings(threads, engine_options)
     tally = _Tally()
     with (
-        load(bundle, variant=variant, runtime=runtime, device=device, settings=options, towers=towers) as clip,
+        load(
+            bundle,
+            variant=per_tower(variant),
+            runtime=per_tower(runtime),
+            device=per_tower(device),
+            policy=policy,
+            settings=options,
+            towers=towers,
+        ) as clip,
         VectorWriter(output, clip.dimension, clip.space) as writer,
     ):
         for names in _shown(paths):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import click
 
 from edgekit.errors import InputError, TextError
+from edgekit.golden import TOWERS
+from edgekit.policies import POLICIES
 from edgekit.runtimes.protocol import SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from edgekit.golden import TowerName
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -19,13 +23,26 @@ PATH = click.Path(path_type=Path)
 
 
 def load_options(command: F) -> F:
-    """Add ``--variant``, ``--runtime``, ``--device``, ``--threads`` and ``--option`` (``engine_options``)."""
+    """Add the options of `edgekit.load`: ``--option`` is given to the command as ``engine_options``.
+
+    Variant, runtime and device take one name, or one for each tower (``image=qnn,text=cpu``): `per_tower` reads them.
+    """
     for option in (
         engine_option,
         threads_option,
-        click.option("--device", default="auto", show_default=True, help="Device, as the runtime calls it."),
-        click.option("--runtime", help="Runtime to use.  [default: the fastest that passes]"),
-        click.option("--variant", help="Variant to use.  [default: the fastest that passes]"),
+        click.option(
+            "--policy",
+            type=click.Choice(POLICIES),
+            help="Place each tower by itself, by this.  [default: both as one, the fastest]",
+        ),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            help="Device, as the runtime calls it; or each tower's: image=qnn,text=cpu.",
+        ),
+        click.option("--runtime", help="Runtime to use, or each tower's.  [default: the fastest that passes]"),
+        click.option("--variant", help="Variant to use, or each tower's.  [default: the fastest that passes]"),
     ):
         command = option(command)
     return command
@@ -54,6 +71,34 @@ def engine_option(command: F) -> F:
         metavar="NAME=VALUE",
         help="Setting that only one engine has, such as x64quantprecision=1; repeatable.",
     )(command)
+
+
+@overload
+def per_tower(given: str) -> str | dict[TowerName, str]: ...
+@overload
+def per_tower(given: None) -> None: ...
+def per_tower(given: str | None) -> str | dict[TowerName, str] | None:
+    """Read one name, or one for each tower.
+
+    Args:
+        given: such as ``cpu``, or ``image=qnn,text=cpu``; None where the option was not given.
+
+    Returns:
+        The name, or names by tower.
+
+    Raises:
+        InputError: a tower stands twice, or a part names none.
+    """
+    if given is None or not given.startswith(tuple(f"{name}=" for name in TOWERS)):
+        return given
+    found: dict[TowerName, str] = {}
+    for part in given.split(","):
+        name, _, value = part.partition("=")
+        tower = next((one for one in TOWERS if one == name.strip()), None)
+        if tower is None or tower in found or not value.strip():
+            raise InputError(f"{given}: write each tower once, such as image=NAME,text=NAME")
+        found[tower] = value.strip()
+    return found
 
 
 def settings(threads: int | None, engine_options: Sequence[str] = ()) -> SessionSettings | None:

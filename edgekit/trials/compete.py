@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgekit.choices import nothing_works
 from edgekit.errors import BundleError, EdgekitError, InputError, RuntimeUnavailableError
 from edgekit.judging import WRONG_NUMBERS, judge, open_towers
+from edgekit.policies import rank
 from edgekit.results import UNTRIED
 from edgekit.trials import marks
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgekit.bundle.reader import Bundle
     from edgekit.golden import TowerName
     from edgekit.judging import Choice
+    from edgekit.policies import Policy
     from edgekit.results import Candidate
     from edgekit.runtimes.protocol import SessionSettings
     from edgekit.tower import DeviceTower
@@ -29,7 +31,7 @@ class Competition:
 
     Attributes:
         candidates: every candidate as it was judged, and those refused beforehand.
-        chosen: index of the fastest that passed.
+        chosen: index of the best that passed.
         towers: its towers, open.
         cut: seconds after which the rest was not tried; 0 when every candidate was.
     """
@@ -47,6 +49,7 @@ def compete(
     names: tuple[TowerName, ...],
     settings: SessionSettings,
     budget: float,
+    policy: Policy = "latency",
 ) -> Competition:
     """Judge every choice that there is time for; only the best one's towers stay open.
 
@@ -57,6 +60,7 @@ def compete(
         names: which towers.
         settings: of the sessions.
         budget: seconds after which no further choice is begun, once one was accepted.
+        policy: what makes one better than another.
 
     Returns:
         What was found.
@@ -66,7 +70,7 @@ def compete(
         RuntimeUnavailableError: nothing passes; the message lists every refusal.
     """
     judged: list[Candidate] = []
-    best: tuple[float, int, dict[TowerName, DeviceTower]] | None = None
+    best: tuple[tuple[float, ...], int, dict[TowerName, DeviceTower]] | None = None
     start, cut = time.monotonic(), 0.0
     for choice in choices:
         if best is not None and time.monotonic() - start >= budget:
@@ -83,10 +87,10 @@ def compete(
         judged.append(candidate)
         if not candidate.accepted:
             continue
-        milliseconds = candidate.milliseconds or 0.0
-        if best is None or milliseconds < best[0]:
+        place = rank(policy, candidate, choice.variant, names)
+        if best is None or place < best[0]:
             _close(best[2] if best else {})
-            best = milliseconds, len(judged) - 1, towers
+            best = place, len(judged) - 1, towers
         else:
             _close(towers)
     if best is None:
@@ -111,14 +115,16 @@ def _tried(
     with marks.judging(mark):
         try:
             towers = open_towers(bundle, choice, names, settings)
-            milliseconds, checks = judge(bundle, choice, towers, timed=timed)
+            times, checks = judge(bundle, choice, towers, timed=timed)
         except EdgekitError as error:
             _close(towers)
             if isinstance(error, BundleError):
                 raise
             # A setting that this engine does not know says nothing about the variant.
             return choice.candidate(str(error), ran=not isinstance(error, InputError)), {}
-    return choice.candidate("", milliseconds, checks), towers
+    if times is None:
+        return choice.candidate("", None, checks), towers
+    return choice.candidate("", times.milliseconds, checks, processor=times.processor), towers
 
 
 def _close(towers: dict[TowerName, DeviceTower]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.runtimes.protocol import Artifact, Blob
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     import numpy.typing as npt
 
 _RANDOM = np.random.default_rng(0)
@@ -64,23 +66,30 @@ def tower(*, reduce_l2: bool) -> onnx.ModelProto:
 
 def quantized(folder: Path, *, reduce_l2: bool, bits: int = 16) -> Artifact:
     """Return the tower with activations of so many bits and weights of 8."""
+    model, out = folder / "float.onnx", folder / "quantized.onnx"
+    onnx.save(tower(reduce_l2=reduce_l2), str(model))
+    quantize_file(model, out, PIXELS, bits)
+    return artifact(out.read_bytes())
+
+
+def quantize_file(model: Path, out: Path, rows: Sequence[npt.NDArray[np.uint8]], bits: int) -> None:
+    """Quantize a static tower as the vendor's configuration does, its ranges taken from `rows`, each (1, H, W, 3)."""
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize
     from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config, qnn_preprocess_model
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self.left = iter(PIXELS)
+            self.left = iter(rows)
 
         def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
             pixels = next(self.left, None)
             return None if pixels is None else {"pixels": pixels}
 
-    model, prepared, out = (str(folder / f"{name}.onnx") for name in ("float", "prepared", "quantized"))
-    onnx.save(tower(reduce_l2=reduce_l2), model)
-    source = prepared if qnn_preprocess_model(model, prepared) else model
+    prepared = str(model.with_name("prepared.onnx"))
+    source = prepared if qnn_preprocess_model(str(model), prepared) else str(model)
     kind = QuantType.QUInt16 if bits == 16 else QuantType.QUInt8
-    quantize(source, out, get_qnn_qdq_config(source, Reader(), activation_type=kind, weight_type=QuantType.QUInt8))
-    return artifact(Path(out).read_bytes())
+    config = get_qnn_qdq_config(source, Reader(), activation_type=kind, weight_type=QuantType.QUInt8)
+    quantize(source, str(out), config)
 
 
 def artifact(model: bytes) -> Artifact:
