@@ -47,11 +47,13 @@ def list_choices(
     choices: list[Choice] = []
     absent: list[Candidate] = []
     for engine in runtimes:
+        opens = [record for record in variants if record.format in engine.formats]
+        if not opens:
+            # Asking imports an engine, which a load of another's format need not wait for.
+            continue
         availability = engine.available()
         devices = engine.devices() if availability.ok else ()
-        for record in variants:
-            if record.format not in engine.formats:
-                continue
+        for record in opens:
             if not availability.ok:
                 absent.append(Choice(record, engine, "", device).candidate(availability.reason, ran=False))
             elif wanted := _wanted(device, devices):

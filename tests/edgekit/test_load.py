@@ -317,3 +317,17 @@ def test_a_user_without_a_home_is_told_and_not_stopped(tiny_bundle: Path, monkey
         locations.cache_dir()
     with edgekit.load(tiny_bundle) as clip:
         assert "could not be stored" in clip.explain().note
+
+
+def test_an_engine_of_other_formats_is_not_asked(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Heavy(SpyRuntime):
+        asked = 0
+
+        def available(self) -> Any:
+            self.asked += 1
+            return super().available()
+
+    heavy = Heavy("heavy", formats=frozenset({"plan"}), absent="not installed")
+    install(monkeypatch, SpyRuntime(), heavy)
+    works(tiny_bundle)
+    assert heavy.asked == 0
