@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
-from edgekit.runtimes import ort_external, ort_options, ort_placement, ort_plugins
+from edgekit.runtimes import ort_external, ort_options, ort_placement, ort_plugins, ort_provider_tables
 from edgekit.runtimes.ort_placement import device_of
 from edgekit.runtimes.ort_session import OrtSession
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
@@ -63,7 +63,8 @@ class OnnxRuntime:
             artifact: an ONNX model; its external data may only name the artifact's sidecars.
             device: one of `devices()`, or a member of one that ends in a colon.
             settings: threads, spinning and arena are applied as they are, `options` as `ort_options.OPTIONS` says, and
-                those that begin with ``provider.`` are handed to the provider; nothing else is changed.
+                those that begin with ``provider.`` are handed to the provider, checked where
+                `ort_provider_tables.TABLES` knows it; nothing else is changed.
 
         Returns:
             The session, every node on `device` unless `settings.allow_cpu`.
@@ -74,11 +75,11 @@ class OnnxRuntime:
             InputError: an option is unknown, or has a value that it does not take.
         """
         ort_options.check(settings.options)
+        opened = _Opening(artifact, device, settings)
         if not _offers(self.devices(), device):
             raise PlacementError(
                 f"{artifact.name}: onnxruntime offers no device {device!r} here, only {', '.join(self.devices())}"
             )
-        opened = _Opening(artifact, device, settings)
         try:
             raw = opened.session()
         except PlacementError as error:
@@ -122,7 +123,9 @@ def _left(artifact: Artifact, device: str, settings: SessionSettings) -> str:
 
 def _shown(refused: list[NodePlacement], device: str) -> str:
     shown = ", ".join(f"{node.op} {node.name}".strip() for node in refused[:5])
-    return f"{len(refused)} nodes did not go to {device}: {shown}; allow the CPU explicitly"
+    design = ort_provider_tables.strictness(device)
+    why = f" ({design})" if design else ""
+    return f"{len(refused)} nodes did not go to {device}: {shown}; allow the CPU explicitly{why}"
 
 
 class _Opening:
@@ -130,6 +133,8 @@ class _Opening:
 
     def __init__(self, artifact: Artifact, device: str, settings: SessionSettings) -> None:
         self._artifact, self._device, self._settings = artifact, device, settings
+        given = ort_options.provider(settings.options)
+        self._given = ort_provider_tables.options(device, given, settings.threads)
 
     def session(self, profile: Path | None = None) -> Any:
         ort, name = _module(), self._artifact.name
@@ -137,7 +142,7 @@ class _Opening:
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
-        given = ort_options.provider(self._settings.options)
+        given = self._given
         plugin = ort_plugins.plugin_of(self._device)
         chosen: dict[str, Any] = {}
         if plugin is not None:

@@ -54,6 +54,7 @@ class ProviderTable:
         strictness: what a session that may not use the processor beside it can expect of this provider.
         options: all of them.
         defaults: what edgekit gives where the user gives nothing, as (name, value) pairs.
+        pool: the option that sets the threads of a pool of its own; empty where the provider has none.
     """
 
     device: str
@@ -62,6 +63,7 @@ class ProviderTable:
     strictness: str
     options: tuple[ProviderOption, ...]
     defaults: tuple[tuple[str, str], ...] = ()
+    pool: str = ""
 
 
 def resolve(table: ProviderTable, given: Mapping[str, str]) -> dict[str, str]:
