@@ -27,6 +27,7 @@ class Request:
         scaling_outside: whether the compiler's own input scales pixels, so that the graph must not.
         biases: whether every product needs a bias; see `rewrites.give_biases`.
         lengths: whether the compiler takes ReduceL2; see `rewrites.spell_lengths_out`.
+        out: name of the file to write; weights go into one beside it.
     """
 
     master: str
@@ -36,6 +37,7 @@ class Request:
     scaling_outside: bool = True
     biases: bool = True
     lengths: bool = True
+    out: str = GRAPH
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,10 @@ class Facts:
 
 
 def main(folder: Path) -> None:
-    """Make ``chip.onnx`` in the work folder, and say what was done in ``prepared.json``."""
+    """Make the graph in the work folder, and say what was done in ``prepared.json``."""
     asked = schema.loads(Request, (folder / REQUEST).read_bytes(), REQUEST)
     children.stage(f"{asked.tower} tower: making its shape static")
-    out = folder / GRAPH
+    out = folder / asked.out
     static.fold(Path(asked.master), out, asked.shape)
     model = store.load(out)
     outside = asked.scaling_outside and asked.tower == "image"

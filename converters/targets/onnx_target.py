@@ -1,0 +1,128 @@
+"""What targets share whose artifact is an ONNX file for one of ONNX Runtime's providers: the reference before a chip.
+
+The provider compiles the file on the device. Here the same file runs on the processor: that proves all but the device.
+"""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.adapting import PROJECTION, unit_rows
+from edgekit.bundle.manifest import TensorSpec
+from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
+from edgekit.converters.targets import inputs
+from edgekit.converters.targets.records import Built
+from edgekit.errors import ConversionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from edgekit.converters.targets.prepare_worker import Facts
+    from edgekit.converters.targets.records import TowerJob
+
+
+def built(
+    job: TowerJob,
+    model: Path,
+    prepared: Facts,
+    precision: str,
+    facts: dict[str, str],
+    start: float,
+    on_stage: Callable[[str], None],
+) -> Built:
+    """Run a finished ONNX file on the processor, and say what it is.
+
+    Args:
+        job: it was made for.
+        model: the file in the job's work folder, its weights inside or beside it as ``NAME.data``.
+        prepared: how its static graph was made.
+        precision: what it computes in.
+        facts: for the card: name and figure.
+        start: `time.monotonic` when the work began.
+        on_stage: called with the name of each stage.
+
+    Returns:
+        The files, and what ONNX Runtime's CPU provider computes with them.
+
+    Raises:
+        ConversionError: ONNX Runtime crashed, or the rows hold NaN, infinity, or the wrong dimension.
+        ExecutionError: it refused the file.
+    """
+    given = input_spec(job, prepared)
+    rows = {part: reference(job, model, prepared, part, on_stage) for part in (HELD_OUT, GOLDEN)}
+    weights = model.with_name(f"{model.name}.data")
+    if prepared.unknown:
+        facts = {**facts, "operators beyond the table": ", ".join(prepared.unknown)}
+    return Built(
+        files=(model, weights) if weights.exists() else (model,),
+        input=given,
+        output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
+        rows=rows,
+        precision=precision,
+        facts=facts,
+        toolchain={"onnxruntime": version("onnxruntime"), "onnx": version("onnx")},
+        seconds=round(time.monotonic() - start, 1),
+        peak_bytes=0,
+    )
+
+
+def input_spec(job: TowerJob, prepared: Facts) -> TensorSpec:
+    """Return a tower's input: the contract's, or scaled pixels (1, 3, H, W) where the scaling was moved outside."""
+    if prepared.mean:
+        batch, height, width, channels = job.shape
+        return TensorSpec(prepared.input, "float32", (batch, channels, height, width))
+    return TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape)
+
+
+def reference(
+    job: TowerJob, model: Path, prepared: Facts, part: str, on_stage: Callable[[str], None]
+) -> npt.NDArray[np.float32]:
+    """Embed a part of the job's inputs with a file, on ONNX Runtime's CPU provider in a child.
+
+    Args:
+        job: whose inputs are run.
+        model: the file.
+        prepared: how its static graph was made.
+        part: of the inputs.
+        on_stage: called with the name of each stage.
+
+    Returns:
+        (n, D) float32, unit rows.
+
+    Raises:
+        ConversionError: ONNX Runtime crashed, or the rows hold NaN, infinity, or the wrong dimension.
+        ExecutionError: it refused the file.
+    """
+    given = job.folder / f"{part}.{model.stem}.npy"
+    np.save(given, scaled(np.load(job.inputs[part], allow_pickle=False), prepared), allow_pickle=False)
+    named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}, {part} inputs")  # noqa: E731
+    found = np.load(inputs.embed("onnxruntime", model, given, named), allow_pickle=False)
+    if found.shape[1:] != (prepared.dimension,) or not np.isfinite(found).all():
+        raise ConversionError(
+            f"the {job.tower} tower for {job.chip.name}: ONNX Runtime returns {found.shape}, or NaN, on {part} inputs; "
+            "choose another precision"
+        )
+    return unit_rows(found)
+
+
+def scaled(array: npt.NDArray[np.generic], prepared: Facts) -> npt.NDArray[np.generic]:
+    """Return contract inputs as a graph takes them.
+
+    Args:
+        array: uint8 (n, H, W, 3) pixels, or int32 (n, L) token ids.
+        prepared: with the scaling that was moved outside, if any.
+
+    Returns:
+        float32 (n, 3, H, W) where it was; otherwise `array` itself.
+    """
+    if not prepared.mean:
+        return array
+    values = (array.astype(np.float32) - np.float32(prepared.mean)) / np.float32(prepared.std)
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
