@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.converters.children import ending, last_lines
-from edgekit.converters.toolchains import catalog
+from edgekit.converters.toolchains import catalog, pythons
 from edgekit.converters.toolchains.records import Installed, Step, Toolchain
 from edgekit.errors import ConversionError, InputError, MissingDependencyError
 from edgekit.locations import cache_dir
@@ -176,16 +175,14 @@ def _python_version(home: Path, toolchain: Toolchain) -> str:
 
 
 def _find_python(toolchain: Toolchain) -> tuple[str, str]:
-    own = sys._base_executable if hasattr(sys, "_base_executable") else sys.executable
-    tried = [own, *(f"python{version}" for version in toolchain.pythons)]
-    found = {_version_of(command): command for command in reversed(tried)}
+    found = {_version_of(command): command for command in reversed(pythons.candidates(toolchain.pythons))}
     for version in toolchain.pythons:
         if version in found:
             return found[version], version
     raise InputError(
         f"the toolchain {toolchain.name} needs Python {' or '.join(toolchain.pythons)}; here are "
         f"{', '.join(sorted(version for version in found if version)) or 'none'}. Install one, so that "
-        f"'python{toolchain.pythons[0]}' starts it"
+        f"'python{toolchain.pythons[0]}' starts it, or by 'uv python install {toolchain.pythons[0]}' or pyenv"
     )
 
 
