@@ -10,7 +10,7 @@ from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.converters import children
 from edgekit.converters.graph import store
-from edgekit.converters.targets import operators, rewrites, static
+from edgekit.converters.targets import operators, pooling, rewrites, static
 
 REQUEST, FACTS, GRAPH = "prepare.json", "prepared.json", "chip.onnx"
 
@@ -27,6 +27,7 @@ class Request:
         scaling_outside: whether the compiler's own input scales pixels, so that the graph must not.
         biases: whether every product needs a bias; see `rewrites.give_biases`.
         lengths: whether the compiler takes ReduceL2; see `rewrites.spell_lengths_out`.
+        argmax: whether the compiler takes ArgMax in the middle of a graph; see `pooling.by_table`.
         out: name of the file to write; weights go into one beside it.
     """
 
@@ -37,6 +38,7 @@ class Request:
     scaling_outside: bool = True
     biases: bool = True
     lengths: bool = True
+    argmax: bool = True
     out: str = GRAPH
 
 
@@ -77,6 +79,8 @@ def main(folder: Path) -> None:
     biases = rewrites.give_biases(model) if asked.biases else 0
     if not asked.lengths:
         rewrites.spell_lengths_out(model)
+    if not asked.argmax:
+        pooling.by_table(model)
     unknown = operators.check(model, operators.read(asked.table), asked.tower)
     dimension = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
     given = model.graph.input[0].name

@@ -1,0 +1,121 @@
+"""Take the embedding at the end of a text without ArgMax, for compilers that have it only as the last operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import helper, numpy_helper
+
+from edgekit.converters.graph import walk
+from edgekit.converters.graph.simplify import drop_unused
+from edgekit.converters.targets.static import array_of
+from edgekit.errors import UnsupportedModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+_BETWEEN = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+_PREFIX = "pooling"
+
+
+def by_table(model: onnx.ModelProto) -> int:
+    """Replace the row at the place of the largest token id by a sum whose weights come from a table, in place.
+
+    CLIP's texts end in the largest id of the vocabulary. A table has 1 for that id and 0 for all others; products with
+    ones and zeros leave the first 1 of each text alone, and the sum of the rows so weighted is the row at that place.
+    Every number on the way is a small integer, which bfloat16 and float16 hold exactly: ids themselves they do not.
+
+    Args:
+        model: static, batch 1, weights in memory.
+
+    Returns:
+        How many were replaced: 0 or 1.
+
+    Raises:
+        UnsupportedModelError: there is an ArgMax that is used in another way.
+    """
+    found = [node for node in model.graph.node if node.op_type == "ArgMax"]
+    if not found:
+        return 0
+    last, ids = found[0], found[0].input[0]
+    readers = walk.consumers(model)
+    users = [node for node, _ in readers.get(last.output[0], [])]
+    if len(found) > 1 or len(users) != 1 or users[0].op_type != "Gather":
+        raise _unsupported(last)
+    rows, gather = _source(model, users[0].input[0]), users[0]
+    shape, vocabulary = _shape(model, rows), _vocabulary(model, ids)
+    if len(shape) != 3 or shape[0] != 1 or not vocabulary:
+        raise _unsupported(last)
+    length, width = shape[1:]
+    table = np.zeros((vocabulary, 1), np.float32)
+    table[-1] = 1
+    constants = {
+        "table": table,
+        "before": np.triu(np.ones((length, length), np.float32), 1),
+        "one": np.ones(1, np.float32),
+        "shape": np.asarray(_shape(model, gather.output[0]) or (1, width), np.int64),
+    }
+    for name, values in constants.items():
+        model.graph.initializer.append(numpy_helper.from_array(values, f"{_PREFIX}.{name}"))
+    place = [node.output[0] for node in model.graph.node].index(gather.output[0])
+    for node in reversed(_nodes(ids, rows, gather.output[0])):
+        model.graph.node.insert(place, node)
+    model.graph.node.remove(last)
+    model.graph.node.remove(gather)
+    drop_unused(model)
+    return 1
+
+
+def _nodes(ids: str, rows: str, out: str) -> list[onnx.NodeProto]:
+    steps = (
+        ("Gather", ("table", ids), "column", {"axis": 0}),
+        ("Transpose", ("column",), "ends", {"perm": [0, 2, 1]}),
+        # How many ends come before each place; more than none lets a place weigh nothing.
+        ("MatMul", ("ends", "before"), "earlier", {}),
+        ("Sub", ("one", "earlier"), "none", {}),
+        ("Relu", ("none",), "first", {}),
+        ("Mul", ("ends", "first"), "weights", {}),
+        ("MatMul", ("weights", rows), "row", {}),
+        ("Reshape", ("row", "shape"), out, {}),
+    )
+    own = {"table", "before", "one", "shape", *(made for _, _, made, _ in steps if made != out)}
+    named = {name: f"{_PREFIX}.{name}" for name in own if name not in (ids, rows)}
+    return [
+        helper.make_node(
+            kind, [named.get(name, name) for name in read], [named.get(made, made)], f"{_PREFIX}/{number}", **given
+        )
+        for number, (kind, read, made, given) in enumerate(steps)
+    ]
+
+
+def _source(model: onnx.ModelProto, name: str) -> str:
+    """Return the tensor that a reshaped one was made of."""
+    makers = {written: node for node in model.graph.node for written in node.output}
+    while name in makers and makers[name].op_type in _BETWEEN:
+        name = makers[name].input[0]
+    return name
+
+
+def _shape(model: onnx.ModelProto, name: str) -> tuple[int, ...]:
+    for value in (*model.graph.value_info, *model.graph.output):
+        if value.name == name:
+            return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+    return ()
+
+
+def _vocabulary(model: onnx.ModelProto, ids: str) -> int:
+    """Return the rows of the table of embeddings that token ids are looked up in; 0 where there is none."""
+    for node in model.graph.node:
+        if node.op_type == "Gather" and node.input[1] == ids:
+            table = array_of(model, node.input[0])
+            if table is not None and table.ndim == 2:
+                return int(table.shape[0])
+    return 0
+
+
+def _unsupported(node: onnx.NodeProto) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"the text tower's node '{node.name or node.output[0]}' (ArgMax) does not take the embedding at the largest "
+        "token id, which is the one use of it that can be written without it; compile for another chip"
+    )
