@@ -281,8 +281,10 @@ class Clip:
 
     def explain(self) -> Explanation:
         """Say which variant runs on which runtime, why, what was refused, and which device runs each node."""
-        placement = {str(name): tower.placement().counts() for name, tower in self._towers.items()}
-        return replace(self._explanation, placement=placement)
+        placed = {str(name): tower.placement() for name, tower in self._towers.items()}
+        notes = [self._explanation.note, *(f"{name} tower: {one.note}" for name, one in placed.items() if one.note)]
+        counts = {name: one.counts() for name, one in placed.items()}
+        return replace(self._explanation, placement=counts, note="; ".join(filter(None, notes)))
 
     def close(self) -> None:
         """Wait for running inferences and free the engines' memory; closing twice is harmless."""

@@ -8,15 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
-from edgekit.runtimes import ort_external, ort_options, ort_placement, ort_plugins, ort_provider_tables
+from edgekit.runtimes import ort_context, ort_external, ort_options, ort_placement, ort_plugins, ort_provider_tables
 from edgekit.runtimes.ort_placement import device_of
 from edgekit.runtimes.ort_session import OrtSession
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from edgekit.runtimes.protocol import NodePlacement
+    from edgekit.runtimes.protocol import NodePlacement, Placement
 
 INSTALL = 'pip install "edgekit[onnx]"'
 # Registered in every build, but it only forwards to a web service: no device.
@@ -81,10 +82,9 @@ class OnnxRuntime:
                 f"{artifact.name}: onnxruntime offers no device {device!r} here, only {', '.join(self.devices())}"
             )
         try:
-            raw = opened.session()
+            raw, placement = opened.placed()
         except PlacementError as error:
             raise PlacementError(f"{error}{_left(artifact, device, settings)}") from error
-        placement = ort_placement.recorded(raw)
         refused = ort_placement.elsewhere(placement, device)
         if refused and not settings.allow_cpu:
             raise PlacementError(f"{artifact.name}: {_shown(refused, device)}")
@@ -136,9 +136,22 @@ class _Opening:
         given = ort_options.provider(settings.options)
         self._given = ort_provider_tables.options(device, given, settings.threads)
 
-    def session(self, profile: Path | None = None) -> Any:
+    def placed(self) -> tuple[Any, Placement | None]:
+        """Open it, from what was kept of an earlier compilation where there is one, and say which node runs where."""
+        ort, plugin = _module(), ort_plugins.plugin_of(self._device)
+        if plugin is None or (ort_context.OPTION, "off") in self._settings.options:
+            raw = self.session()
+            return raw, ort_placement.recorded(raw)
+        key = ort_context.key_of(ort, plugin, self._artifact, self._device, self._settings)
+        return ort_context.open_kept(key, self._device, lambda entries, compiled: self.session(None, entries, compiled))
+
+    def session(
+        self, profile: Path | None = None, entries: Mapping[str, str] | None = None, compiled: Path | None = None
+    ) -> Any:
         ort, name = _module(), self._artifact.name
         options = _options(ort, self._settings, self._device)
+        for entry, value in (entries or {}).items():
+            options.add_session_config_entry(entry, value)
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
@@ -152,7 +165,7 @@ class _Opening:
             # Otherwise a provider that fails later is replaced by the CPU without a word.
             chosen = {"providers": _providers(ort, self._device, given, self._settings), "enable_fallback": 0}
         with ExitStack() as scratch:
-            model = ort_external.attach(options, self._artifact, scratch)
+            model = str(compiled) if compiled else ort_external.attach(options, self._artifact, scratch)
             try:
                 return ort.InferenceSession(model, options, **chosen)
             except Exception as error:

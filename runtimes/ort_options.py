@@ -45,6 +45,9 @@ OPTIONS = {
     "graph_optimization": OrtOption(
         "how far the graph is rewritten; int8 operators are fused from 'extended' on", tuple(_LEVELS), ""
     ),
+    "compiled_cache": OrtOption(
+        "keep what a provider compiled for this device, and open that at the next load", ("on", "off"), ""
+    ),
     "flush_denormals": OrtOption("take denormal numbers for zero", ("0", "1"), "session.set_denormal_as_zero"),
     "bfloat16_gemm": OrtOption(
         "float32 matrix products in bfloat16 on 64-bit ARM processors that have it",
@@ -85,7 +88,7 @@ def apply(ort: Any, options: Any, pairs: Iterable[tuple[str, str]]) -> None:
         pairs: names and values that `check` let pass.
     """
     for name, value in pairs:
-        if name.startswith(PROVIDER):
+        if name.startswith(PROVIDER) or name == "compiled_cache":
             continue
         if name == "graph_optimization":
             options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[value])

@@ -100,9 +100,15 @@ class NodePlacement:
 
 @dataclass(frozen=True)
 class Placement:
-    """Which node runs where, as the engine reports it after optimising the graph."""
+    """Which node runs where, as the engine reports it after optimising the graph.
+
+    Attributes:
+        nodes: in the graph's order.
+        note: what else a person should know, such as that a compiled model was kept from an earlier load.
+    """
 
     nodes: tuple[NodePlacement, ...]
+    note: str = ""
 
     def counts(self) -> dict[str, int]:
         """Return the number of nodes per device."""

@@ -1,0 +1,116 @@
+"""Compiled models of ONNX Runtime's plugin providers ("EP context"), kept so that only the first load compiles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import ExecutionError
+from edgekit.runtimes import compiled_cache, compiled_entry, ort_placement, ort_plugins
+from edgekit.runtimes.compiled_entry import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    from edgekit.runtimes.ort_plugins import Plugin
+    from edgekit.runtimes.protocol import Artifact, Placement, SessionSettings
+
+    class Open(Protocol):
+        """Opens the session with further configuration entries, from a compiled model where one is given."""
+
+        def __call__(self, entries: Mapping[str, str], compiled: Path | None) -> Any:
+            """Return the `onnxruntime.InferenceSession`."""
+
+
+FILE = "context.onnx"
+OPTION = "compiled_cache"
+"""Name of the session option that turns this off (``compiled_cache=off``)."""
+_EARLIER = "compiled at an earlier load"
+
+
+def key_of(ort: Any, plugin: Plugin, artifact: Artifact, device: str, settings: SessionSettings) -> Key:
+    """Return what a provider's compiled model depends on.
+
+    Args:
+        ort: the module `onnxruntime`.
+        plugin: the provider.
+        artifact: the model.
+        device: of the runtime, such as ``qnn:QCS6490``.
+        settings: of the session; threads, spinning and the arena are the processor's affair.
+
+    Returns:
+        The key.
+
+    Raises:
+        PlacementError: the device's chip is not known, or the plugin does not load.
+    """
+    # What finds the chip tells it from its like: a library for several takes the one that is there.
+    hardware = {f"{one.device.vendor} {one.device.device_id}" for one in ort_plugins.hardware(ort, plugin)}
+    chip = [f"{name}={value}" for name, value in sorted(ort_plugins.options(device, {}).items())]
+    options = [*settings.options, ("allow_cpu", str(settings.allow_cpu))]
+    return Key(
+        artifact=compiled_entry.digest(artifact),
+        runtime=f"onnxruntime {ort.__version__}",
+        compiler=_version(plugin),
+        device=" ".join([device, *chip, *sorted(hardware)]),
+        options=" ".join(f"{name}={value}" for name, value in sorted(options) if name != OPTION),
+    )
+
+
+def open_kept(key: Key, device: str, session: Open) -> tuple[Any, Placement | None]:
+    """Open a model from what was kept of it, else compile it and keep that.
+
+    Args:
+        key: of the model, see `key_of`.
+        device: of the runtime.
+        session: opens it.
+
+    Returns:
+        The session, and which node runs where, with a note that says what happened.
+
+    Raises:
+        ExecutionError: onnxruntime refuses the model.
+    """
+    found = compiled_cache.find(key)
+    note = found.note
+    if found.entry is not None:
+        try:
+            raw = session({}, found.entry.folder / FILE)
+            return raw, replace(found.entry.placement, note=_EARLIER)
+        except ExecutionError as error:
+            note = f"the compiled model that was kept does not open ({error}); it was compiled again"
+            compiled_cache.remove(found.entry)
+    opened: list[tuple[Any, Placement | None]] = []
+
+    def make(folder: Path) -> Placement | None:
+        raw = session(_entries(folder / FILE), None)
+        placement = ort_placement.recorded(raw)
+        opened.append((raw, placement))
+        whole = placement is not None and not ort_placement.elsewhere(placement, device)
+        # A provider that compiles nothing in advance writes nothing.
+        return placement if whole and (folder / FILE).exists() else None
+
+    problem = compiled_cache.keep(key, make)
+    raw, placement = opened[0] if opened else (session({}, None), None)
+    placement = placement or ort_placement.recorded(raw)
+    notes = "; ".join(filter(None, (note, problem)))
+    return raw, replace(placement, note=notes) if placement and notes else placement
+
+
+def _entries(path: Path) -> dict[str, str]:
+    # Source: onnxruntime_session_options_config_keys.h of onnxruntime 1.31, "ep.context_…". The binary lies beside the
+    # graph, from where a provider can map it instead of copying it.
+    return {"ep.context_enable": "1", "ep.context_file_path": str(path), "ep.context_embed_mode": "0"}
+
+
+def _version(plugin: Plugin) -> str:
+    """Return what tells a provider's library from another version of it."""
+    if plugin.library.startswith("["):
+        module = plugin.library[1:-1]
+        names = metadata.packages_distributions().get(module, [module])
+        return f"{names[0]} {metadata.version(names[0])}"
+    state = Path(plugin.library).stat()
+    return f"{plugin.library} of {state.st_size} bytes, {state.st_mtime_ns}"
