@@ -1,0 +1,128 @@
+"""Sophgo's compiler and simulators: every chip, each precision, and the faults that edgekit answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
+from edgekit.converters.targets import catalog, sophgo_worker
+from edgekit.converters.targets.records import LEAST_CENTRED
+from edgekit.converters.toolchains import store
+from edgekit.errors import ConversionError, UnsupportedModelError
+from edgekit.fidelity import agreement
+
+
+@pytest.fixture(autouse=True)
+def installed(toolchain) -> None:
+    toolchain("sophgo")
+
+
+@pytest.fixture
+def build(attention, tmp_path):
+    """Build a tiny tower with attention for a chip; returns what was built, its agreement with float, its stages."""
+
+    def run(name: str, chip: str, precision: str | None):
+        where = tmp_path / f"{name}-{chip}-{precision}"
+        where.mkdir()
+        target, found = catalog.find(chip)
+        job, reference = attention(name, found, precision, where)
+        stages: list[str] = []
+        built = target.build(job, stages.append)
+        return built, agreement(built.rows[HELD_OUT], reference), stages
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["image", "text"])
+@pytest.mark.parametrize(
+    ("chip", "precision", "least"),
+    [("bm1684x", "fp16", 0.9999), ("bm1688", "fp16", 0.9999), ("cv181x", "bf16", 0.999), ("cv183x", "bf16", 0.999)],
+)
+def test_attention_in_16_bits(build, name: str, chip: str, precision: str, least: float) -> None:
+    built, found, stages = build(name, chip, precision)
+    assert found.centred_mean > least
+    assert found.n == len(built.rows[HELD_OUT]) == 10
+    assert len(built.rows[GOLDEN]) == 2
+    assert built.precision == precision
+    assert built.facts["ranges from"] == "none"
+    assert any("simulating the held-out inputs" in stage for stage in stages)
+
+
+@pytest.mark.parametrize("name", ["image", "text"])
+@pytest.mark.parametrize("chip", ["bm1684x", "bm1688", "cv181x"])
+def test_eight_bits(build, name: str, chip: str) -> None:
+    built, found, stages = build(name, chip, "w8a8")
+    assert found.centred_mean > LEAST_CENTRED["w8a8"]
+    assert built.facts["ranges from"] == "the calibration inputs"
+    assert any("measuring ranges" in stage for stage in stages)
+
+
+def test_hybrid_says_which_layers_stay_in_float16(build) -> None:
+    mixed, fine, stages = build("text", "bm1684x", "hybrid")
+    assert fine.centred_mean > LEAST_CENTRED["hybrid"]
+    assert mixed.facts["layers in float16"]
+    assert any("choosing the layers" in stage for stage in stages)
+
+
+def test_the_artifact_and_its_tensors(build) -> None:
+    built, _, _ = build("image", "bm1684x", "fp16")
+    artifact, sidecar = built.files
+    assert artifact.name == "image.bmodel"
+    assert artifact.stat().st_size > 1000
+    specs = json.loads(sidecar.read_text())
+    assert specs["chip"] == "bm1684x"
+    assert specs["inputs"] == [{"name": "pixels", "dtype": "float32", "shape": [1, 3, 32, 32]}]
+    assert specs["outputs"] == [{"name": "projection", "dtype": "float32", "shape": [1, 16]}]
+    assert (built.input.dtype, built.input.shape) == ("float32", (1, 3, 32, 32))
+    assert built.toolchain == {"tpu-mlir": "1.30.2"}
+    assert built.peak_bytes > 50_000_000
+
+
+def test_the_other_family_has_files_of_its_own(build) -> None:
+    built, _, _ = build("text", "cv181x", None)
+    assert built.files[0].name == "text.cvimodel"
+    assert built.precision == "bf16"
+    assert built.input.dtype == "int32"
+
+
+def test_an_operator_that_crashes_the_compiler_is_named_before(attention, tmp_path) -> None:
+    import onnx
+    from onnx import helper
+
+    target, chip = catalog.find("bm1684x")
+    job, _ = attention("text", chip, "fp16", tmp_path)
+    model = onnx.load(str(job.master))
+    last = next(node for node in reversed(model.graph.node) if node.op_type == "MatMul")
+    place = list(model.graph.node).index(last)
+    name = last.output[0]
+    last.output[0] = "straight"
+    model.graph.node.insert(place + 1, helper.make_node("Atan", ["straight"], [name], "head/atan"))
+    changed = tmp_path / "atan.onnx"
+    onnx.save(model, str(changed))
+    with pytest.raises(UnsupportedModelError, match=r"'head/atan' \(Atan\) cannot be compiled by tpu-mlir 1\.30\.2"):
+        target.build(replace(job, master=changed), lambda _: None)
+
+
+def test_a_failure_of_the_tool_is_one_error(attention, tmp_path) -> None:
+    target, chip = catalog.find("bm1684x")
+    job, _ = attention("text", chip, "fp16", tmp_path)
+    wrong = replace(job, chip=SimpleNamespace(name="bm0", tool_name="bm0"))
+    with pytest.raises(ConversionError, match=r"sophgo: failed with exit code 1; its last lines:[\s\S]*bm0"):
+        target.build(wrong, lambda _: None)
+
+
+def test_ubuntus_c_library_is_out_of_the_way(build) -> None:
+    build("text", "bm1688", "fp16")
+    home = store.python("sophgo").parents[1] / "lib" / "python3.10" / "site-packages" / "tpu_mlir" / "lib"
+    assert not (home / "third_party" / "libc.so.6").exists()
+    assert (home / "third_party" / "libc.so.6.unused").exists()
+
+
+def test_the_tools_table_of_layers_is_read() -> None:
+    text = "# number of F16 layers: 2\n# chip: bm1684x\na/b_MatMul F16\nc_Add  F16 extra\n\n"
+    assert sophgo_worker.layers(text) == ["a/b_MatMul F16", "c_Add F16"]
+    assert sophgo_worker.layers("") == []
