@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # message kind -> field number -> kind of the message in that field
-_FIELDS: dict[str, dict[int, str]] = {
+FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 25: "function"},
     "function": {7: "node", 11: "attribute"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -85,8 +85,8 @@ def _message(data: memoryview, kind: str, change: Callable[[External], External]
         raise ValueError("subgraphs are nested too deeply")
     out: list[bytes | memoryview] = []
     entries: dict[str, str] = {}
-    for number, start, body, end in _fields(data):
-        inner = _FIELDS[kind].get(number)
+    for number, start, body, end in fields(data):
+        inner = FIELDS[kind].get(number)
         if body is not None and inner is not None:
             out += _field(number, _message(body, inner, change, depth + 1))
         elif body is not None and kind == "tensor" and number == _EXTERNAL_DATA:
@@ -117,7 +117,7 @@ def _encode(reference: External) -> list[bytes | memoryview]:
 
 
 def _entry(data: memoryview) -> tuple[str, str]:
-    texts = {number: bytes(body).decode() for number, _, body, _ in _fields(data) if body is not None}
+    texts = {number: bytes(body).decode() for number, _, body, _ in fields(data) if body is not None}
     return texts.get(1, ""), texts.get(2, "")
 
 
@@ -125,21 +125,31 @@ def _field(number: int, body: bytes) -> list[bytes | memoryview]:
     return [_varint(number << 3 | 2) + _varint(len(body)), body]
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int, memoryview | None, int]]:
-    """Yield (field number, start, body or None when it has no length, end) of each field."""
+def fields(data: memoryview) -> Iterator[tuple[int, int, memoryview | None, int]]:
+    """Read a message's fields.
+
+    Args:
+        data: the message.
+
+    Yields:
+        Field number, start, body or None when it has no length, end.
+
+    Raises:
+        ValueError: the message is not well formed.
+    """
     at = 0
     while at < len(data):
         start = at
-        key, at = _read_varint(data, at)
+        key, at = read_varint(data, at)
         wire, body = key & 7, None
         if wire == 0:
-            _, at = _read_varint(data, at)
+            _, at = read_varint(data, at)
         elif wire == 1:
             at += 8
         elif wire == 5:
             at += 4
         elif wire == 2:
-            length, at = _read_varint(data, at)
+            length, at = read_varint(data, at)
             body = data[at : at + length]
             at += length
         else:
@@ -149,7 +159,19 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int, memoryview | None, int
         yield key >> 3, start, body, at
 
 
-def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
+def read_varint(data: memoryview, at: int) -> tuple[int, int]:
+    """Read a number of variable length.
+
+    Args:
+        data: the message.
+        at: where the number starts.
+
+    Returns:
+        The number, and where the next thing starts.
+
+    Raises:
+        ValueError: it is longer than 64 bits.
+    """
     value = shift = 0
     while True:
         byte = data[at]

@@ -8,7 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
-from edgekit.runtimes import ort_context, ort_external, ort_options, ort_placement, ort_plugins, ort_provider_tables
+from edgekit.runtimes import (
+    onnx_facts,
+    ort_context,
+    ort_external,
+    ort_options,
+    ort_placement,
+    ort_plugins,
+    ort_provider_tables,
+    ort_tensorrt,
+)
 from edgekit.runtimes.ort_placement import device_of
 from edgekit.runtimes.ort_session import OrtSession
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
@@ -55,7 +64,8 @@ class OnnxRuntime:
             return ()
         ort, plugins = _module(), {plugin.provider for plugin in ort_plugins.installed()}
         built_in = [name for name in ort.get_available_providers() if name not in _NOT_DEVICES | plugins]
-        return (*map(device_of, built_in), *ort_plugins.devices(ort))
+        loadable = [name for name in map(device_of, built_in) if not _absent(ort, name)]
+        return (*loadable, *ort_plugins.devices(ort))
 
     def open(self, artifact: Artifact, device: str, settings: SessionSettings) -> OrtSession:
         """Open an ONNX model on one provider; see `Runtime.open`.
@@ -78,9 +88,10 @@ class OnnxRuntime:
         ort_options.check(settings.options)
         opened = _Opening(artifact, device, settings)
         if not _offers(self.devices(), device):
-            raise PlacementError(
-                f"{artifact.name}: onnxruntime offers no device {device!r} here, only {', '.join(self.devices())}"
-            )
+            reason = _absent(_module(), device) if self.available().ok else ""
+            told = reason or f"onnxruntime offers no device {device!r} here, only {', '.join(self.devices())}"
+            raise PlacementError(f"{artifact.name}: {told}")
+        ort_tensorrt.check_placement(device, artifact.name, allow_cpu=settings.allow_cpu)
         try:
             raw, placement = opened.placed()
         except PlacementError as error:
@@ -166,27 +177,47 @@ class _Opening:
             chosen = {"providers": _providers(ort, self._device, given, self._settings), "enable_fallback": 0}
         with ExitStack() as scratch:
             model = str(compiled) if compiled else ort_external.attach(options, self._artifact, scratch)
+            if self._device.partition(":")[0] == ort_tensorrt.TENSORRT.device:
+                facts = onnx_facts.read(self._artifact.model.view, name)
+                given = ort_tensorrt.fitted(self._device, given, facts, ort_tensorrt.version(ort))
+                chosen["providers"][0] = (ort_tensorrt.TENSORRT.provider, given)
             try:
-                return ort.InferenceSession(model, options, **chosen)
+                raw = ort.InferenceSession(model, options, **chosen)
             except Exception as error:
                 # onnxruntime's exceptions have no common base; without CPU fallback a refused node ends up here too.
                 refused = "fallback to CPU EP has been explicitly disabled" in str(error)
                 kind = PlacementError if refused else ExecutionError
                 raise kind(f"{name}: onnxruntime on {self._device} refused the model: {_last_line(error)}") from error
+        ort_tensorrt.check_made(raw.get_providers, self._device, name)
+        return raw
 
 
 def _offers(offered: tuple[str, ...], device: str) -> bool:
     """Whether a device is one of those offered, or a member of a family."""
     family, colon, member = device.partition(":")
-    return (device in offered and not device.endswith(":")) or bool(member and {family, family + colon} & set(offered))
+    if device in offered and not device.endswith(":"):
+        return True
+    known = family + colon in offered or ort_tensorrt.is_known(device) or ort_plugins.plugin_of(device) is not None
+    return bool(member and known and {family, family + colon} & set(offered))
 
 
 def _providers(ort: Any, device: str, given: dict[str, str], settings: SessionSettings) -> list[Any]:
-    names = [name for name in ort.get_available_providers() if device_of(name) == device]
+    family = device.partition(":")[0]
+    names = [name for name in ort.get_available_providers() if device_of(name) == family]
     found: list[Any] = [(name, given) if given else name for name in names]
     if settings.allow_cpu and device != "cpu":
+        # What TensorRT does not read stays on the GPU where the CUDA provider is there.
+        if family == ort_tensorrt.TENSORRT.device and ort_tensorrt.CUDA.provider in ort.get_available_providers():
+            found.append(ort_tensorrt.CUDA.provider)
         found.append("CPUExecutionProvider")
     return found
+
+
+def _absent(ort: Any, device: str) -> str:
+    """Say why a provider of this build cannot load; empty where it can, or where it is not of this build."""
+    family = device.partition(":")[0]
+    built = family in map(device_of, ort.get_available_providers())
+    return ort_tensorrt.absent(ort, device) if built and ort_tensorrt.is_known(device) else ""
 
 
 def _module() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError
-from edgekit.runtimes import ort_providers
+from edgekit.runtimes import ort_providers, ort_tensorrt
 from edgekit.runtimes.ort_providers import ProviderOption, ProviderTable
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ CANN = ProviderTable(
     ),
 )
 
-TABLES: dict[str, ProviderTable] = {table.device: table for table in (COREML, XNNPACK, ACL, CANN)}
+TABLES: dict[str, ProviderTable] = {
+    table.device: table for table in (COREML, XNNPACK, ACL, CANN, ort_tensorrt.CUDA, ort_tensorrt.TENSORRT)
+}
 """By edgekit's name of the provider; a provider that is not here takes its options unchecked."""
 _EXCLUSIVE = (("precision_mode", "precision_mode_v2"),)
 
