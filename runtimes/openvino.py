@@ -1,4 +1,4 @@
-"""OpenVINO: x86 and ARM processors, Intel's GPUs and NPUs, straight from the portable ONNX files."""
+"""OpenVINO: x86 and ARM processors, Intel's GPUs and NPUs, from the portable ONNX files or from OpenVINO's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
-from edgekit.runtimes import onnx_sidecars, openvino_options, openvino_placement
+from edgekit.runtimes import onnx_sidecars, openvino_files, openvino_options, openvino_placement
 from edgekit.runtimes.openvino_session import OpenVinoSession, told
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 
@@ -27,8 +27,8 @@ class OpenVino:
 
     @property
     def formats(self) -> frozenset[str]:
-        """``onnx``."""
-        return frozenset({"onnx"})
+        """``onnx``, and ``openvino`` for its own files (IR)."""
+        return frozenset({"onnx", "openvino"})
 
     def available(self) -> Availability:
         """Say whether openvino can be imported."""
@@ -45,10 +45,11 @@ class OpenVino:
         return tuple(sorted(found, key=lambda name: (name == "cpu", name)))
 
     def open(self, artifact: Artifact, device: str, settings: SessionSettings) -> OpenVinoSession:
-        """Open an ONNX model on one device; see `Runtime.open`.
+        """Open a model on one device; see `Runtime.open`.
 
         Args:
-            artifact: an ONNX model; its external data may only name the artifact's sidecars.
+            artifact: an ONNX model, whose external data may only name the artifact's sidecars; or an ``.xml`` file of
+                OpenVINO's, with the ``.bin`` file that has its weights as the only sidecar.
             device: one of `devices()`.
             settings: threads of the CPU and options are applied, see `openvino_options`; spinning and arena have no
                 counterpart in this engine and change nothing. Without ``allow_cpu`` the device must take every node;
@@ -71,8 +72,10 @@ class OpenVino:
         core = ov.Core()
         target = device.upper() if device == "cpu" or not settings.allow_cpu else f"HETERO:{device.upper()},CPU"
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-            path = onnx_sidecars.lay_out(artifact, Path(folder))
-            model = _read(ov, path, artifact.name)
+            if artifact.format == "onnx":
+                model = _read(ov, onnx_sidecars.lay_out(artifact, Path(folder)), artifact.name)
+            else:
+                model = openvino_files.read(ov, artifact, Path(folder))
             placement = _placement(core, model, target, artifact.name)
             with told(ExecutionError, f"{artifact.name}: OpenVINO on {device} refused the model"):
                 compiled = core.compile_model(model, target, properties)
@@ -96,9 +99,7 @@ def _read(ov: Any, path: Path, name: str) -> Any:
     with told(ExecutionError, f"{name}: OpenVINO cannot read the model"):
         frontend = ov.frontend.FrontEndManager().load_by_framework("onnx")
         model = frontend.convert(frontend.load(str(path)))
-    if not model.inputs or not model.outputs:
-        raise ExecutionError(f"{name}: the model has no inputs or no outputs; convert it again")
-    return model
+    return openvino_files.whole(model, name)
 
 
 def _module() -> Any:
