@@ -59,7 +59,7 @@ def list_choices(
             elif wanted := _wanted(device, devices):
                 choices += [Choice(record, engine, availability.version, name) for name in wanted]
             else:
-                reason = _no_device(engine.name, device, devices)
+                reason = _lacking(engine, device) or _no_device(engine.name, device, devices)
                 refused.append(Choice(record, engine, availability.version, device).candidate(reason, ran=False))
     # An engine that is not installed is no news where another opens the same variant.
     opened = {choice.variant.id for choice in choices}
@@ -96,6 +96,12 @@ def _wanted(device: str, offered: tuple[str, ...]) -> tuple[str, ...]:
     families = tuple(name for name in offered if name.endswith(FAMILY))
     member = device.startswith(families) and device not in families
     return (device,) if member or (device in offered and device not in families) else ()
+
+
+def _lacking(engine: Runtime, device: str) -> str:
+    """Return what an engine's device needs that is not here, from an engine that can tell; empty otherwise."""
+    told = getattr(engine, "lacking", None)
+    return str(told(device)) if callable(told) else ""
 
 
 def _no_device(engine: str, device: str, offered: tuple[str, ...]) -> str:

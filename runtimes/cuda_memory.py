@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import ExecutionError, MissingDependencyError
+from edgekit.runtimes import shared_libraries
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,10 +29,9 @@ def library() -> Any:
         MissingDependencyError: it is not here.
     """
     for name in LIBRARIES:
-        try:
+        # In the system's folders, or where a package of NVIDIA's put it.
+        if not shared_libraries.missing([name]):
             return ctypes.CDLL(name)
-        except OSError:
-            continue
     raise MissingDependencyError(
         f"CUDA's runtime library is not here ({', '.join(LIBRARIES)}); install CUDA or JetPack"
     )
@@ -96,7 +96,8 @@ class Cuda:
         self._check(call, f"reserving {size} bytes of the host")
         self._freed.append((self._runtime.cudaFreeHost, pointer))
         raw = (ctypes.c_byte * size).from_address(int(pointer.value or 0))
-        return np.frombuffer(raw, dtype, count=-1).reshape(shape)
+        made: npt.NDArray[np.generic] = np.frombuffer(memoryview(raw), np.dtype(dtype)).reshape(shape)
+        return made
 
     def upload(self, address: int, array: npt.NDArray[np.generic]) -> None:
         """Copy an array of `host` to the GPU, in the stream's order."""

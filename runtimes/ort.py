@@ -65,7 +65,13 @@ class OnnxRuntime:
         ort, plugins = _module(), {plugin.provider for plugin in ort_plugins.installed()}
         built_in = [name for name in ort.get_available_providers() if name not in _NOT_DEVICES | plugins]
         loadable = [name for name in map(device_of, built_in) if not _absent(ort, name)]
-        return (*loadable, *ort_plugins.devices(ort))
+        # A family beside the device itself: an accelerator competes only when it is named.
+        families = [f"{name}:" for name in loadable if name in ort_tensorrt.MEMBERS]
+        return (*loadable, *families, *ort_plugins.devices(ort))
+
+    def lacking(self, device: str) -> str:
+        """Say what a provider of this build needs that is not here; empty where nothing is known to be missing."""
+        return _absent(_module(), device) if self.available().ok else ""
 
     def open(self, artifact: Artifact, device: str, settings: SessionSettings) -> OrtSession:
         """Open an ONNX model on one provider; see `Runtime.open`.
@@ -88,8 +94,10 @@ class OnnxRuntime:
         ort_options.check(settings.options)
         opened = _Opening(artifact, device, settings)
         if not _offers(self.devices(), device):
-            reason = _absent(_module(), device) if self.available().ok else ""
-            told = reason or f"onnxruntime offers no device {device!r} here, only {', '.join(self.devices())}"
+            told = (
+                self.lacking(device)
+                or f"onnxruntime offers no device {device!r} here, only {', '.join(self.devices())}"
+            )
             raise PlacementError(f"{artifact.name}: {told}")
         ort_tensorrt.check_placement(device, artifact.name, allow_cpu=settings.allow_cpu)
         try:

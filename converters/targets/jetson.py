@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgekit.converters.targets.jetson_chips import JetsonChip
     from edgekit.converters.targets.records import Precision, TowerJob
 
-_LEVELS = 255.0
+_CHANNELS, _LEVELS = 3, 255.0
 
 
 class Jetson:
@@ -128,9 +128,9 @@ def _inputs(job: TowerJob, prepared: prepare_worker.Facts, chip: JetsonChip) -> 
         return TensorSpec(prepared.input, "uint8", job.shape), _absolute(job)
     _, height, width, channels = job.shape
     spec = TensorSpec(prepared.input, "float32", (1, channels, height, width))
-    mean, std = (tuple(value / _LEVELS for value in values) for values in (prepared.mean, prepared.std))
-    if len(mean) != channels or len(std) != channels:
-        raise ConversionError(f"the image tower scales {len(mean)} channels, not {channels}; convert it again")
+    if len(prepared.mean) != _CHANNELS or len(prepared.std) != _CHANNELS:
+        raise ConversionError(f"the image tower scales {len(prepared.mean)} channels, not 3; convert it again")
+    mean, std = (_of_one(values) for values in (prepared.mean, prepared.std))
     image = ImageSpec(height, width, "squash", 0, "bicubic", (0, 0, 0), mean, std)
     adapt = input_adapter(spec, image)
     files = {}
@@ -140,6 +140,12 @@ def _inputs(job: TowerJob, prepared: prepare_worker.Facts, chip: JetsonChip) -> 
         np.save(target, adapt(pixels) if adapt else pixels, allow_pickle=False)
         files[part] = str(target.absolute())
     return spec, files
+
+
+def _of_one(levels: tuple[float, ...]) -> tuple[float, float, float]:
+    """Return levels of 0..255 as parts of one."""
+    red, green, blue = levels
+    return red / _LEVELS, green / _LEVELS, blue / _LEVELS
 
 
 def _absolute(job: TowerJob) -> dict[str, str]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+import edgekit
 import onnx_models
-from edgekit.errors import InputError, PlacementError
+from edgekit.errors import InputError, PlacementError, RuntimeUnavailableError
 from edgekit.runtimes import ort, ort_provider_tables, ort_tensorrt, shared_libraries
 from edgekit.runtimes.onnx_facts import Facts
 from edgekit.runtimes.ort import OnnxRuntime
@@ -207,3 +208,18 @@ def test_a_member_that_does_not_exist_is_refused(build, artifact, monkeypatch, d
     monkeypatch.setattr(ort, "_module", lambda: providers)
     with pytest.raises(PlacementError, match=f"offers no device '{device}' here, only cuda, cpu"):
         OnnxRuntime().open(artifact, device, SessionSettings(allow_cpu=True))
+
+
+def test_a_load_that_names_the_device_gets_the_reason_and_no_result(build, monkeypatch) -> None:
+    providers = Providers(ort._module(), build)
+    monkeypatch.setattr(ort, "_module", lambda: providers)
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"\(tensorrt\) +refused: the provider tensorrt of .* needs libnv"
+    ):
+        edgekit.load("starter", runtime="onnxruntime", device="tensorrt")
+    monkeypatch.setattr(shared_libraries, "missing", lambda names: ())
+    ort_tensorrt.lacking.cache_clear()
+    assert OnnxRuntime().devices() == ("tensorrt", "cuda", "cpu", "tensorrt:")
+    with pytest.raises(RuntimeUnavailableError, match="does not tell which layers ran on tensorrt:dla0"):
+        edgekit.load("starter", runtime="onnxruntime", device="tensorrt:dla0")
+    assert not providers.asked
