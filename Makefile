@@ -5,6 +5,7 @@ TEST := .venv/test
 TFLITE := .venv/tflite
 PEERS := .venv/peers
 CHIPS := .venv/chips
+GPU := .venv/gpu
 CACHE := .cache
 TOOLS := EDGEKIT_CACHE=$(CURDIR)/$(CACHE)/edgekit
 STARTER_PROMISE := --min-agreement 0.95 --max-drop 2 --budget 5 --for size --methods int8_weights,int8_blocks
@@ -36,15 +37,17 @@ unit: $(TEST)/.ok $(TFLITE)/.ok $(CACHE)/aarch64/.ok
 	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)
 
 # Engines and vendors' simulators in an environment of their own; compilers in toolchains that edgekit builds.
-test-chips: $(CHIPS)/.ok $(TEST)/.ok $(CACHE)/aarch64/.ok
+test-chips: $(CHIPS)/.ok $(GPU)/.ok $(TEST)/.ok $(CACHE)/aarch64/.ok
 	$(CHIPS)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results-chips.xml tests/chips $(PYTEST_ARGS)
+	$(GPU)/bin/pytest --junitxml $(CACHE)/results-gpu.xml tests/gpu $(PYTEST_ARGS)
 	for tool in vela qnn rknn; do $(TOOLS) $(TEST)/bin/edgekit toolchain install $$tool || exit 1; done
 	EDGEKIT_COMPILERS=1 $(TOOLS) $(TEST)/bin/pytest -n 2 --dist loadfile \
 	  --junitxml $(CACHE)/results-compilers.xml tests/compilers $(PYTEST_ARGS)
 
 # Writes README's support table from the results of the last `make unit` and `make test-chips`.
 support:
-	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml $(CACHE)/results-chips.xml $(CACHE)/results-compilers.xml
+	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml $(CACHE)/results-chips.xml $(CACHE)/results-compilers.xml \
+	  $(CACHE)/results-gpu.xml
 
 # Coverage-guided fuzzing of the bundle reader and the image path, for a bounded time.
 fuzz: $(TEST)/.ok
@@ -97,6 +100,15 @@ $(TFLITE)/.ok: pyproject.toml .ci/tflite
 # An ARM64 root that an emulator runs, for a board by SSH that is one; where it cannot be made its test skips.
 $(CACHE)/aarch64/.ok: .ci/aarch64 | $(TEST)/.ok
 	sh .ci/aarch64
+
+# NVIDIA's packages claim the names of others, and are here without a GPU: what they do then is tested. The bindings of
+# TensorRT are read, not imported, so that its libraries (gigabytes, from NVIDIA's own index) are left out.
+$(GPU)/.ok: pyproject.toml
+	$(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/python $(PIP) install --upgrade pip
+	$(GPU)/bin/python $(PIP) install -e . "onnxruntime-gpu==1.31.1" "nvidia-cuda-runtime==13.*" "onnx>=1.17" "pytest>=8"
+	$(GPU)/bin/python $(PIP) install --no-deps "tensorrt-cu12-bindings==10.13.3.9"
+	touch $@
 
 $(CHIPS)/.ok: pyproject.toml
 	$(PYTHON) -m venv $(CHIPS)
