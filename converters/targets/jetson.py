@@ -112,7 +112,7 @@ class Jetson:
             facts=answer.facts,
             toolchain={name: version(name) for name in ("onnx", "onnxruntime")},
             seconds=round(time.monotonic() - start, 1),
-            peak_bytes=0,
+            peak_bytes=answer.peak_bytes,
         )
 
 

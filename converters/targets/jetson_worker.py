@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 REQUEST, ANSWER = "jetson.json", "jetson-made.json"
 _FITTED = "fitted.onnx"
 _SHOWN = 4
+_KIB = 1024  # the unit of Linux's figure
 _PORTABLE = 17
 _CALIBRATIONS: tuple[How, ...] = ("minmax", "percentile", "entropy")
 
@@ -70,9 +72,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was made: facts for the card."""
+    """What was made.
+
+    Attributes:
+        facts: for the card.
+        peak_bytes: the largest memory of this child.
+    """
 
     facts: dict[str, str]
+    peak_bytes: int
 
 
 class _Tower:
@@ -120,7 +128,8 @@ def main(folder: Path) -> None:
     onnx.checker.check_model(str(folder / asked.out), full_check=True)
     known = {"TensorRT": f"{tower.chip.tensorrt} or newer", "operator set": str(tower.chip.opset)}
     facts = {**known, **({"rewritten": done} if done else {}), **facts}
-    write_bytes(folder / ANSWER, schema.dumps(Answer(facts)).encode())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
+    write_bytes(folder / ANSWER, schema.dumps(Answer(facts, peak)).encode())
 
 
 def _half(tower: _Tower, asked: Request) -> tuple[onnx.ModelProto, dict[str, str]]:
