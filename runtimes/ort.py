@@ -11,6 +11,7 @@ from edgekit.errors import ExecutionError, MissingDependencyError, PlacementErro
 from edgekit.runtimes import (
     onnx_facts,
     ort_context,
+    ort_engines,
     ort_external,
     ort_options,
     ort_placement,
@@ -158,6 +159,12 @@ class _Opening:
     def placed(self) -> tuple[Any, Placement | None]:
         """Open it, from what was kept of an earlier compilation where there is one, and say which node runs where."""
         ort, plugin = _module(), ort_plugins.plugin_of(self._device)
+        given = self._tensorrt(ort)
+        if given is not None and (ort_context.OPTION, "off") not in self._settings.options:
+            library, artifact = ort_tensorrt.library(ort), self._artifact
+            if ort_engines.wanted(given, onnx_facts.read(artifact.model.view, artifact.name)):
+                key = ort_engines.key_of(ort, library, artifact, self._device, given)
+                return ort_engines.open_kept(key, self._device, lambda folder: self.session(engines=folder))
         if plugin is None or (ort_context.OPTION, "off") in self._settings.options:
             raw = self.session()
             return raw, ort_placement.recorded(raw)
@@ -165,7 +172,11 @@ class _Opening:
         return ort_context.open_kept(key, self._device, lambda entries, compiled: self.session(None, entries, compiled))
 
     def session(
-        self, profile: Path | None = None, entries: Mapping[str, str] | None = None, compiled: Path | None = None
+        self,
+        profile: Path | None = None,
+        entries: Mapping[str, str] | None = None,
+        compiled: Path | None = None,
+        engines: Path | None = None,
     ) -> Any:
         ort, name = _module(), self._artifact.name
         options = _options(ort, self._settings, self._device)
@@ -185,10 +196,10 @@ class _Opening:
             chosen = {"providers": _providers(ort, self._device, given, self._settings), "enable_fallback": 0}
         with ExitStack() as scratch:
             model = str(compiled) if compiled else ort_external.attach(options, self._artifact, scratch)
-            if self._device.partition(":")[0] == ort_tensorrt.TENSORRT.device:
-                facts = onnx_facts.read(self._artifact.model.view, name)
-                given = ort_tensorrt.fitted(self._device, given, facts, ort_tensorrt.version(ort))
-                chosen["providers"][0] = (ort_tensorrt.TENSORRT.provider, given)
+            fitted = self._tensorrt(ort)
+            if fitted is not None:
+                kept = ort_engines.options(engines) if engines else {}
+                chosen["providers"][0] = (ort_tensorrt.TENSORRT.provider, {**fitted, **kept})
             try:
                 raw = ort.InferenceSession(model, options, **chosen)
             except Exception as error:
@@ -198,6 +209,13 @@ class _Opening:
                 raise kind(f"{name}: onnxruntime on {self._device} refused the model: {_last_line(error)}") from error
         ort_tensorrt.check_made(raw.get_providers, self._device, name)
         return raw
+
+    def _tensorrt(self, ort: Any) -> dict[str, str] | None:
+        """Return what TensorRT's provider is given for this graph; None for another provider."""
+        if self._device.partition(":")[0] != ort_tensorrt.TENSORRT.device or ort_plugins.plugin_of(self._device):
+            return None
+        facts = onnx_facts.read(self._artifact.model.view, self._artifact.name)
+        return ort_tensorrt.fitted(self._device, self._given, facts, ort_tensorrt.version(ort))
 
 
 def _offers(offered: tuple[str, ...], device: str) -> bool:

@@ -256,10 +256,22 @@ def version(ort: Any) -> int:
     Returns:
         Such as 10; the first with strong types where it cannot be told.
     """
+    number = library(ort).rpartition(".")[2]
+    return int(number) if number.isdecimal() else _STRONG_TYPES
+
+
+def library(ort: Any) -> str:
+    """Return the name of the TensorRT that onnxruntime was built with.
+
+    Args:
+        ort: the module `onnxruntime`.
+
+    Returns:
+        Such as ``libnvinfer.so.10``; empty where it cannot be told.
+    """
     path = _folder(ort) / _LIBRARIES["tensorrt"]
     names = shared_libraries.needed(path) if path.is_file() else ()
-    found = next((re.fullmatch(r"libnvinfer\.so\.(\d+)", name) for name in names if "nvinfer.so" in name), None)
-    return int(found.group(1)) if found else _STRONG_TYPES
+    return next((name for name in names if re.fullmatch(r"libnvinfer\.so(\.\d+)*", name)), "")
 
 
 def _folder(ort: Any) -> Path:
