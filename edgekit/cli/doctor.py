@@ -18,7 +18,7 @@ from edgekit.cli.main import FAILED
 from edgekit.cli.options import json_option
 from edgekit.errors import InputError, RuntimeUnavailableError
 from edgekit.locations import cache_dir
-from edgekit.runtimes import registry
+from edgekit.runtimes import compiled_cache, registry
 
 # Instruction-set flags that decide which int8 kernels run: without one of them u8 x s8 products may saturate.
 _DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve2"})
@@ -61,6 +61,8 @@ class Diagnosis:
         extras: per extra, the modules that are missing.
         cache: folder for decisions, or why there is none.
         cache_writable: whether it can be written to.
+        compiled: number of compiled models that are kept there.
+        compiled_bytes: what they take.
     """
 
     edgekit: str
@@ -73,6 +75,8 @@ class Diagnosis:
     extras: dict[str, tuple[str, ...]]
     cache: str
     cache_writable: bool
+    compiled: int
+    compiled_bytes: int
 
     @property
     def ok(self) -> bool:
@@ -97,6 +101,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 def diagnose() -> Diagnosis:
     """Look at the machine; opens no model."""
     cache, writable = _cache()
+    kept = compiled_cache.entries() if writable else ()
     return Diagnosis(
         edgekit=__version__,
         python=platform.python_version(),
@@ -108,6 +113,8 @@ def diagnose() -> Diagnosis:
         extras={extra: tuple(m for m in modules if find_spec(m) is None) for extra, modules in _EXTRAS.items()},
         cache=cache,
         cache_writable=writable,
+        compiled=len(kept),
+        compiled_bytes=sum(entry.size for entry in kept),
     )
 
 
@@ -128,6 +135,8 @@ def report(found: Diagnosis) -> str:
         lines.append(f"no   [{extra}] {hint}" if missing else f"ok   [{extra}]")
     state = "ok   " if found.cache_writable else "no   "
     lines.append(f"{state}cache {found.cache}" + ("" if found.cache_writable else ": cannot be written to"))
+    if found.compiled:
+        lines.append(f"     {found.compiled} compiled models, {found.compiled_bytes / 1e6:.1f} MB; edgekit cache list")
     return "\n".join(lines)
 
 

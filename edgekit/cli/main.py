@@ -18,6 +18,7 @@ GROUP = "edgekit.commands"
 FAILED, WRONG_USE = 1, 2
 # Each command's module, which holds a function of the module's name: `eval` would hide Python's own.
 _OWN = {
+    "cache": "cache",
     "classify": "classify",
     "doctor": "doctor",
     "embed": "embed",
