@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.adapting import PROJECTION, unit_rows
+from edgekit.atomic import write_bytes
+from edgekit.bundle import schema
 from edgekit.bundle.manifest import TensorSpec
+from edgekit.converters.children import run_child
 from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
-from edgekit.converters.targets import inputs
+from edgekit.converters.targets import half_worker, inputs, steps
 from edgekit.converters.targets.records import Built
 from edgekit.errors import ConversionError
 
@@ -36,6 +39,7 @@ def built(
     facts: dict[str, str],
     start: float,
     on_stage: Callable[[str], None],
+    rows: dict[str, npt.NDArray[np.float32]] | None = None,
 ) -> Built:
     """Run a finished ONNX file on the processor, and say what it is.
 
@@ -47,6 +51,7 @@ def built(
         facts: for the card: name and figure.
         start: `time.monotonic` when the work began.
         on_stage: called with the name of each stage.
+        rows: unit rows of the parts ``held-out`` and ``golden``, where they were computed already, as by `half_rows`.
 
     Returns:
         The files, and what ONNX Runtime's CPU provider computes with them.
@@ -56,7 +61,8 @@ def built(
         ExecutionError: it refused the file.
     """
     given = input_spec(job, prepared)
-    rows = {part: reference(job, model, prepared, part, on_stage) for part in (HELD_OUT, GOLDEN)}
+    if rows is None:
+        rows = {part: reference(job, model, prepared, part, on_stage) for part in (HELD_OUT, GOLDEN)}
     weights = model.with_name(f"{model.name}.data")
     if prepared.unknown:
         facts = {**facts, "operators beyond the table": ", ".join(prepared.unknown)}
@@ -110,6 +116,35 @@ def reference(
             "choose another precision"
         )
     return unit_rows(found)
+
+
+def half_rows(
+    job: TowerJob, model: Path, prepared: Facts, out: str, on_stage: Callable[[str], None]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Embed the job's inputs with every result of a float32 graph rounded to float16, in a child; see `rounding`.
+
+    Args:
+        job: whose inputs are run.
+        model: the float32 graph in its work folder.
+        prepared: how it was made.
+        out: name of the file for the graph typed so; empty where none is wanted.
+        on_stage: called with the name of each stage.
+
+    Returns:
+        (n, D) float32 unit rows of the parts ``held-out`` and ``golden``.
+
+    Raises:
+        ConversionError: the child failed, or a row holds NaN or infinity: the tower leaves float16's range.
+    """
+    files = {}
+    for part in (HELD_OUT, GOLDEN):
+        files[part] = str(job.folder / f"{part}.half.npy")
+        np.save(files[part], scaled(np.load(job.inputs[part], allow_pickle=False), prepared), allow_pickle=False)
+    request = half_worker.Request(model.name, out, files)
+    write_bytes(job.folder / half_worker.REQUEST, schema.dumps(request).encode())
+    named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
+    run_child("edgekit.converters.targets.half_worker", job.folder, (), named)
+    return {part: steps.rows(job, part, prepared.dimension) for part in files}
 
 
 def scaled(array: npt.NDArray[np.generic], prepared: Facts) -> npt.NDArray[np.generic]:
