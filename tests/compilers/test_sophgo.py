@@ -100,10 +100,10 @@ def test_an_operator_that_crashes_the_compiler_is_named_before(attention, tmp_pa
     place = list(model.graph.node).index(last)
     name = last.output[0]
     last.output[0] = "straight"
-    model.graph.node.insert(place + 1, helper.make_node("Atan", ["straight"], [name], "head/atan"))
-    changed = tmp_path / "atan.onnx"
+    model.graph.node.insert(place + 1, helper.make_node("Selu", ["straight"], [name], "head/selu"))
+    changed = tmp_path / "selu.onnx"
     onnx.save(model, str(changed))
-    with pytest.raises(UnsupportedModelError, match=r"'head/atan' \(Atan\) cannot be compiled by tpu-mlir 1\.30\.2"):
+    with pytest.raises(UnsupportedModelError, match=r"'head/selu' \(Selu\) cannot be compiled by tpu-mlir 1\.30\.2"):
         target.build(replace(job, master=changed), lambda _: None)
 
 
