@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from edgekit import errors
 from edgekit.benchmarks.running.events import from_line
 from edgekit.errors import BundleError, EdgekitError, ExecutionError
+from edgekit.trials import talking
 from edgekit.trials.endings import ended_by
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from importlib import import_module;"
     " import_module(sys.argv[2]).main(sys.argv[3])"
 )
-_MOST_LINE, _MOST_LOG, _LINES = 300, 1 << 16, 3
+_MOST_LINE, _LINES = 300, 3
 
 
 class Child:
@@ -85,14 +84,7 @@ class Child:
 
     def close(self) -> None:
         """End the process and whatever it started; closing twice is harmless."""
-        # Once it was waited for, its number may be another process's.
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._log):
-            if stream is not None:
-                stream.close()
+        talking.end(self._process, self._log)
 
     def __enter__(self) -> Self:
         return self
@@ -127,10 +119,7 @@ class Child:
         )
 
     def _last_lines(self) -> str:
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - _MOST_LOG))
-        lines = self._log.read().decode(errors="replace").splitlines()
-        shown = [text for line in lines if (text := "".join(c for c in line if c.isprintable()).strip())]
+        shown = talking.printed(self._log)
         last = "\n".join(f"  {line[:_MOST_LINE]}" for line in shown[-_LINES:])
         return f"; its last lines:\n{last}" if last else "; it printed nothing"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from edgekit.benchmarks.versus.answering import Answer, Brief, Query
 from edgekit.benchmarks.versus.records import Opened
 from edgekit.bundle import schema
 from edgekit.errors import BundleError, EdgekitError, ExecutionError
+from edgekit.trials import talking
 from edgekit.trials.endings import ended_by
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ OPENING, QUERY = 300.0, 120.0
 """Seconds after which a contender that opens, or answers, is taken for hung."""
 # An engine's threads go on spinning after their work; the next contender must not pay for it.
 PAUSE, _MOST_PAUSE, _LOOK = 0.1, 2.0, 0.05
-_MOST_LINE, _MOST_LOG = 300, 1 << 16
+_MOST_LINE = 300
 
 
 class Process:
@@ -58,7 +58,7 @@ class Process:
             # A session of its own, so that Ctrl-C reaches this process first and the child is ended by it.
             start_new_session=True,
         )
-        self._send(brief)
+        talking.send(self._child, brief)
 
     def open(self, seconds: float = OPENING) -> Opened:
         """Wait until it is open.
@@ -88,7 +88,7 @@ class Process:
         Raises:
             EdgekitError: it failed, crashed or hung.
         """
-        self._send(Query(sample, tell))
+        talking.send(self._child, Query(sample, tell))
         return self._answer(Answer, seconds)
 
     def rest(self) -> None:
@@ -113,29 +113,13 @@ class Process:
 
     def close(self) -> None:
         """End it and whatever it started; closing twice is harmless."""
-        # Once it was waited for, its number may be another process's.
-        if self._child.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait()
-        for stream in (self._child.stdin, self._child.stdout, self._log):
-            if stream is not None:
-                with suppress(BrokenPipeError):
-                    stream.close()
+        talking.end(self._child, self._log)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _send(self, record: Brief | Query) -> None:
-        stdin = self._child.stdin
-        # One that ended already is told by the answer that does not come.
-        with suppress(BrokenPipeError):
-            if stdin is not None:
-                stdin.write(json.dumps(schema.to_plain(record)).encode() + b"\n")
-                stdin.flush()
 
     def _answer(self, kind: type[T], seconds: float) -> T:
         end = time.monotonic() + seconds
@@ -167,10 +151,7 @@ class Process:
         return line
 
     def _last_line(self) -> str:
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - _MOST_LOG))
-        lines = self._log.read().decode(errors="replace").splitlines()
-        shown = [text for line in lines if (text := "".join(c for c in line if c.isprintable()).strip())]
+        shown = talking.printed(self._log)
         return f"; its last line: {shown[-1][:_MOST_LINE]}" if shown else "; it printed nothing"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from edgekit.bundle import schema
 from edgekit.errors import BundleError, ExecutionError
+from edgekit.trials import talking
 from edgekit.trials.endings import ended_by
 from edgekit.trials.records import Again, Result, Round
 
@@ -32,7 +32,7 @@ PREFIX: tuple[str, ...] = ()
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edgekit.trials.worker import main; main(sys.argv[2])"
 )
-_MOST_ANSWER, _MOST_LOG, _MOST_LINE = 1 << 20, 1 << 16, 300
+_MOST_ANSWER, _MOST_LINE = 1 << 20, 300
 # A process that closed its output and ends does so at once.
 _ENDING_SECONDS = 2.0
 
@@ -59,7 +59,7 @@ class TrialProcess:
             # A session of its own, so that Ctrl-C reaches this process first and the child is ended by it.
             start_new_session=True,
         )
-        self._send(request)
+        talking.send(self._child, request)
 
     def result(self, seconds: float) -> Result:
         """Return what became of the candidate.
@@ -77,36 +77,18 @@ class TrialProcess:
 
     def again(self, duration: float, seconds: float) -> Round:
         """Time the candidate once more for about `duration` seconds; see `result`."""
-        self._send(Again(duration))
+        talking.send(self._child, Again(duration))
         return self._answer(Round, seconds)
 
     def close(self) -> None:
         """End the process and whatever it started; closing twice is harmless."""
-        # Once it was waited for, its number may be another process's.
-        if self._child.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait()
-        for stream in (self._child.stdin, self._child.stdout, self._log):
-            if stream is not None:
-                # What was never sent cannot be flushed any more.
-                with suppress(BrokenPipeError):
-                    stream.close()
+        talking.end(self._child, self._log)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _send(self, record: Request | Again) -> None:
-        line = json.dumps(schema.to_plain(record)).encode() + b"\n"
-        stdin = self._child.stdin
-        # A child that ended already is told by the answer that does not come.
-        with suppress(BrokenPipeError):
-            if stdin is not None:
-                stdin.write(line)
-                stdin.flush()
 
     def _answer(self, kind: type[T], seconds: float) -> T:
         end = time.monotonic() + seconds
@@ -142,8 +124,5 @@ class TrialProcess:
         return f"ended by {ended_by(-code)}{self._last_line()}"
 
     def _last_line(self) -> str:
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - _MOST_LOG))
-        lines = (self._log.read() + b"\n" + self._buffer).decode(errors="replace").split("\n")
-        shown = [text for line in lines if (text := "".join(c for c in line if c.isprintable()).strip())]
+        shown = talking.printed(self._log, self._buffer)
         return f"; its last line: {shown[-1][:_MOST_LINE]}" if shown else "; it printed nothing"

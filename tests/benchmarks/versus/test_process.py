@@ -13,6 +13,7 @@ from edgekit.benchmarks.versus.answering import Brief
 from edgekit.benchmarks.versus.process import Process
 from edgekit.benchmarks.versus.records import Contender
 from edgekit.errors import ExecutionError, InputError, MissingDependencyError
+from edgekit.trials import talking
 
 BRIEF = Brief(Contender("them", "edgekit", "x.edge"), "photo", ("a.jpg",))
 OPENED = (
@@ -87,7 +88,7 @@ def test_rest_waits_for_threads_that_spin() -> None:
     spin = "say(opened); input(); end = time.time() + 0.6\nwhile time.time() < end: pass\ntime.sleep(60)"
     with _process(spin) as process:
         process.open()
-        process._send(BRIEF)
+        talking.send(process._child, BRIEF)
         begin = time.monotonic()
         process.rest()
         assert time.monotonic() - begin > 0.5
