@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit.errors import ExecutionError
 from edgekit.runtimes import inputs as given
+from edgekit.runtimes.gate import Gate
 from edgekit.runtimes.protocol import NodePlacement, Placement, TensorInfo
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class CoreMlSession:
         self._model, self._name, self._planned, self._folder = model, name, planned, folder
         self._inputs = tuple(_info(one, name) for one in described.input)
         self._outputs = tuple(_info(one, name) for one in described.output)
-        self._busy = threading.Lock()
+        self._gate = Gate(name, alone=True)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -46,9 +46,7 @@ class CoreMlSession:
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
         given.check(self._name, self._inputs, inputs)
-        with self._busy:
-            if self._model is None:
-                raise ExecutionError(f"{self._name}: the session is closed")
+        with self._gate:
             try:
                 found = self._model.predict({info.name: inputs[info.name] for info in self._inputs})
                 # Copied: the array may lie in memory that the system uses again.
@@ -65,10 +63,11 @@ class CoreMlSession:
 
     def close(self) -> None:
         """Wait for the running inference and free the model; closing twice is harmless."""
-        with self._busy:
-            if self._model is not None:
-                self._model = None
-                self._folder.cleanup()
+        self._gate.close(self._free)
+
+    def _free(self) -> None:
+        self._model = None
+        self._folder.cleanup()
 
 
 def planned(library: Any, model: Any, unit: Any) -> Placement:

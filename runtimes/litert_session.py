@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit.errors import EdgekitError, ExecutionError
 from edgekit.runtimes import inputs as given
+from edgekit.runtimes.gate import Gate
 from edgekit.runtimes.protocol import TensorInfo
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class LiteRtSession:
         self._output_ids = dict(zip((o.name for o in self._outputs), (int(d["index"]) for d in outputs), strict=True))
         # The shapes that memory is laid out for; unknown after a failure.
         self._laid_out: dict[str, tuple[int, ...]] = {}
-        self._closed = False
-        self._busy = threading.Lock()
+        self._gate = Gate(name, alone=True)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -54,9 +53,7 @@ class LiteRtSession:
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
         given.check(self._name, self._inputs, inputs)
-        with self._busy:
-            if self._closed:
-                raise ExecutionError(f"{self._name}: the session is closed")
+        with self._gate:
             try:
                 self._lay_out({name: array.shape for name, array in inputs.items()})
                 for name, array in inputs.items():
@@ -76,10 +73,10 @@ class LiteRtSession:
 
     def close(self) -> None:
         """Wait for the running inference and free the engine's memory; closing twice is harmless."""
-        # First, so that callers who never pause cannot keep the session open for ever.
-        self._closed = True
-        with self._busy:
-            self._raw = None
+        self._gate.close(self._free)
+
+    def _free(self) -> None:
+        self._raw = None
 
     def _lay_out(self, shapes: dict[str, tuple[int, ...]]) -> None:
         if shapes == self._laid_out:

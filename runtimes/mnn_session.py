@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit.errors import ExecutionError
 from edgekit.runtimes import inputs as given
+from edgekit.runtimes.gate import Gate
 from edgekit.runtimes.protocol import NodePlacement, Placement, TensorInfo
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ class MnnSession:
             for name, value in zip(facts["inputNames"], facts["inputs"], strict=True)
         )
         self._output_names = tuple(map(str, facts["outputNames"]))
-        self._busy = threading.Lock()
-        self._closed = False
+        self._gate = Gate(name, alone=True)
         # Only a result tells the outputs' types and lengths.
         shapes = {info.name: [size or 1 for size in info.shape] for info in self._inputs}
         found = self._forward({info.name: np.zeros(shapes[info.name], info.dtype) for info in self._inputs})
@@ -57,9 +56,7 @@ class MnnSession:
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
         given.check(self._name, self._inputs, inputs)
-        with self._busy:
-            if self._closed:
-                raise ExecutionError(f"{self._name}: the session is closed")
+        with self._gate:
             return self._forward(inputs)
 
     def placement(self) -> Placement:
@@ -68,10 +65,10 @@ class MnnSession:
 
     def close(self) -> None:
         """Wait for the running inference and free the engine's memory; closing twice is harmless."""
-        # First, so that callers who never pause cannot keep the session open for ever.
-        self._closed = True
-        with self._busy:
-            self._raw = None
+        self._gate.close(self._free)
+
+    def _free(self) -> None:
+        self._raw = None
 
     def _load(self, path: Path, runtime: Any) -> Any:
         try:

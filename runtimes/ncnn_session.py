@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit.errors import ExecutionError
 from edgekit.runtimes import inputs as given
+from edgekit.runtimes.gate import Gate
 from edgekit.runtimes.protocol import NodePlacement, Placement, TensorInfo
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ class NcnnSession:
         """Wrap a loaded net; `name` is the artifact's, for messages."""
         self._engine, self._net, self._name, self._specs = engine, net, name, specs
         self._placement = Placement(tuple(NodePlacement(one.name, one.kind, "cpu") for one in _work(layers)))
-        self._idle = threading.Condition()
-        self._running = 0
-        self._closed = False
+        self._gate = Gate(name, alone=False)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -50,13 +48,8 @@ class NcnnSession:
         if len({len(array) for array in inputs.values()}) != 1:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
             raise ExecutionError(f"{self._name}: the inputs' batches differ: {shapes}")
-        self._begin()
-        try:
+        with self._gate:
             return self._forward(inputs)
-        finally:
-            with self._idle:
-                self._running -= 1
-                self._idle.notify_all()
 
     def placement(self) -> Placement:
         """Return the model's layers, all of them on the CPU."""
@@ -64,17 +57,7 @@ class NcnnSession:
 
     def close(self) -> None:
         """Wait for running inferences and free the engine's memory; closing twice is harmless."""
-        with self._idle:
-            already, self._closed = self._closed, True
-            self._idle.wait_for(lambda: not self._running)
-            if not already:
-                self._net.clear()
-
-    def _begin(self) -> None:
-        with self._idle:
-            if self._closed:
-                raise ExecutionError(f"{self._name}: the session is closed")
-            self._running += 1
+        self._gate.close(self._net.clear)
 
     def _forward(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         batches = {

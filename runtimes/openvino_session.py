@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError, ExecutionError
 from edgekit.runtimes import inputs as given
+from edgekit.runtimes.gate import Gate
 from edgekit.runtimes.protocol import TensorInfo
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ class OpenVinoSession:
         self._placement = placement
         self._inputs = tuple(_info(port) for port in raw.inputs)
         self._outputs = tuple(_info(port) for port in raw.outputs)
-        self._idle = threading.Condition()
-        self._free: list[Any] = []
-        self._running = 0
+        self._gate = Gate(name, alone=False)
+        self._lock = threading.Lock()
+        self._idle: list[Any] = []
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -47,14 +48,10 @@ class OpenVinoSession:
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
         given.check(self._name, self._inputs, inputs)
-        request = self._take()
-        try:
-            with told(ExecutionError, f"{self._name}: OpenVINO failed"):
-                # Copied in and out: a request keeps its tensors, and the next caller's must not be this one's.
-                found = request.infer({name: np.ascontiguousarray(array) for name, array in inputs.items()})
-                rows = {info.name: np.array(found[i]) for i, info in enumerate(self._outputs)}
-        finally:
-            self._give_back(request)
+        with self._gate, self._request() as request, told(ExecutionError, f"{self._name}: OpenVINO failed"):
+            # Copied in and out: a request keeps its tensors, and the next caller's must not be this one's.
+            found = request.infer({name: np.ascontiguousarray(array) for name, array in inputs.items()})
+            rows = {info.name: np.array(found[i]) for i, info in enumerate(self._outputs)}
         # What its CPU returns, without an error, for inputs of which each is allowed but not all together.
         empty = [name for name, row in rows.items() if not row.size]
         if empty and all(array.size for array in inputs.values()):
@@ -68,24 +65,22 @@ class OpenVinoSession:
 
     def close(self) -> None:
         """Wait for running inferences and free the engine's memory; closing twice is harmless."""
-        with self._idle:
-            self._raw = None
-            self._idle.wait_for(lambda: not self._running)
-            self._free.clear()
+        self._gate.close(self._free)
 
-    def _take(self) -> Any:
-        with self._idle:
-            if self._raw is None:
-                raise ExecutionError(f"{self._name}: the session is closed")
-            request = self._free.pop() if self._free else self._raw.create_infer_request()
-            self._running += 1
-            return request
+    def _free(self) -> None:
+        self._raw = None
+        self._idle.clear()
 
-    def _give_back(self, request: Any) -> None:
-        with self._idle:
-            self._running -= 1
-            self._free.append(request)
-            self._idle.notify_all()
+    @contextmanager
+    def _request(self) -> Iterator[Any]:
+        """Lend a request: as many as ever ran at once are kept."""
+        with self._lock:
+            request = self._idle.pop() if self._idle else self._raw.create_infer_request()
+        try:
+            yield request
+        finally:
+            with self._lock:
+                self._idle.append(request)
 
 
 @contextmanager

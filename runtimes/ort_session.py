@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError
 from edgekit.runtimes import inputs as given
 from edgekit.runtimes import ort_placement
+from edgekit.runtimes.gate import Gate
 from edgekit.runtimes.protocol import Placement, TensorInfo
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ class OrtSession:
         self._output_names = [info.name for info in self._outputs]
         self._placement = placement
         self._reopen = reopen
-        self._idle = threading.Condition()
-        self._running = 0
+        self._gate = Gate(name, alone=False)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -48,19 +47,11 @@ class OrtSession:
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
         given.check(self._name, self._inputs, inputs)
-        with self._idle:
-            raw = self._raw
-            if raw is None:
-                raise ExecutionError(f"{self._name}: the session is closed")
-            self._running += 1
-        try:
-            return dict(zip(self._output_names, raw.run(self._output_names, dict(inputs)), strict=True))
-        except Exception as error:
-            raise ExecutionError(f"{self._name}: onnxruntime failed: {error}") from error
-        finally:
-            with self._idle:
-                self._running -= 1
-                self._idle.notify_all()
+        with self._gate:
+            try:
+                return dict(zip(self._output_names, self._raw.run(self._output_names, dict(inputs)), strict=True))
+            except Exception as error:
+                raise ExecutionError(f"{self._name}: onnxruntime failed: {error}") from error
 
     def placement(self) -> Placement:
         """Return which node of the optimised graph runs on which provider."""
@@ -70,10 +61,10 @@ class OrtSession:
 
     def close(self) -> None:
         """Wait for running inferences and free the engine's memory; closing twice is harmless."""
-        with self._idle:
-            # First, so that callers who never pause cannot keep the session open for ever.
-            self._raw = None
-            self._idle.wait_for(lambda: self._running == 0)
+        self._gate.close(self._free)
+
+    def _free(self) -> None:
+        self._raw = None
 
 
 def _info(value: Any) -> TensorInfo:

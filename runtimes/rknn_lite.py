@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,8 @@ import numpy as np
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
 from edgekit.runtimes import inputs as given
+from edgekit.runtimes import tensor_sidecar
+from edgekit.runtimes.gate import Gate
 from edgekit.runtimes.protocol import Artifact, Availability, NodePlacement, Placement, SessionSettings, TensorInfo
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 INSTALL = "pip install rknn-toolkit-lite2 (Rockchip boards only)"
-SPECS = ".json"
-"""Ends the name of the sidecar that says the tensors: the library tells neither their names nor their types."""
 
 _CORES = {
     "npu": "NPU_CORE_AUTO",
@@ -78,7 +76,7 @@ class RknnLite:
         if device not in self.devices():
             offered = ", ".join(self.devices()) or "none"
             raise PlacementError(f"{artifact.name}: RKNN-Lite offers no device {device!r} here, only {offered}")
-        specs = _specs(artifact)
+        specs = tensor_sidecar.read(artifact)
         library = _library()
         tool = library()
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
@@ -99,23 +97,13 @@ class RknnLite:
         return RknnLiteSession(tool, artifact.name, specs, device)
 
 
-class _Specs:
-    """The tensors of a compiled model, and the chip it is for."""
-
-    def __init__(self, plain: Mapping[str, Any]) -> None:
-        self.chip = str(plain["chip"])
-        self.inputs = tuple(_info(one) for one in plain["inputs"])
-        self.outputs = tuple(_info(one) for one in plain["outputs"])
-
-
 class RknnLiteSession:
     """An opened model. The library can do one thing at a time: `run` may be called from several threads, and queues."""
 
-    def __init__(self, tool: Any, name: str, specs: _Specs, device: str) -> None:
+    def __init__(self, tool: Any, name: str, specs: tensor_sidecar.Specs, device: str) -> None:
         """Wrap an initialised runtime; `name` is the artifact's, for messages."""
         self._tool, self._name, self._specs, self._device = tool, name, specs, device
-        self._busy = threading.Lock()
-        self._closed = False
+        self._gate = Gate(name, alone=True)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -130,9 +118,7 @@ class RknnLiteSession:
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
         given.check(self._name, self.inputs, inputs)
-        with self._busy:
-            if self._closed:
-                raise ExecutionError(f"{self._name}: the session is closed")
+        with self._gate:
             arrays = [np.ascontiguousarray(inputs[info.name]) for info in self.inputs]
             # Said each time: its default is uint8, whatever the array holds.
             kinds = [info.dtype for info in self.inputs]
@@ -154,25 +140,7 @@ class RknnLiteSession:
 
     def close(self) -> None:
         """Wait for the running inference and free the NPU's memory; closing twice is harmless."""
-        # First, so that callers who never pause cannot keep the session open for ever.
-        already, self._closed = self._closed, True
-        with self._busy:
-            if not already:
-                self._tool.release()
-
-
-def _specs(artifact: Artifact) -> _Specs:
-    found = next((blob for name, blob in artifact.sidecars.items() if name.endswith(SPECS)), None)
-    if found is None:
-        raise ExecutionError(f"{artifact.name}: the sidecar that says its tensors is missing; compile it again")
-    try:
-        return _Specs(json.loads(bytes(found.view)))
-    except (ValueError, TypeError, KeyError) as error:
-        raise ExecutionError(f"{artifact.name}: its sidecar is malformed ({error!r}); compile it again") from error
-
-
-def _info(plain: Mapping[str, Any]) -> TensorInfo:
-    return TensorInfo(str(plain["name"]), np.dtype(plain["dtype"]).name, tuple(int(size) for size in plain["shape"]))
+        self._gate.close(self._tool.release)
 
 
 def _library() -> Any:

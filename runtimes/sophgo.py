@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
 from edgekit.runtimes import inputs as given
 from edgekit.runtimes import tensor_sidecar
+from edgekit.runtimes.gate import Gate
 from edgekit.runtimes.protocol import Artifact, Availability, NodePlacement, Placement, SessionSettings, TensorInfo
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class SophgoSession:
         """Wrap an engine; `names` are the library's own of inputs and outputs, in the order of `specs`."""
         self._engine, self._name, self._device, self._graph = engine, name, device, graph
         self._names, self._specs = names, specs
-        self._busy = threading.Lock()
+        self._gate = Gate(name, alone=True)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -125,9 +125,7 @@ class SophgoSession:
         arrays = {
             inner: self._float(info, inputs[info.name]) for inner, info in zip(self._names[0], self.inputs, strict=True)
         }
-        with self._busy:
-            if self._engine is None:
-                raise ExecutionError(f"{self._name}: the session is closed")
+        with self._gate:
             try:
                 found = self._engine.process(self._graph, arrays)
                 # Copied: the library may write its next result to the same memory.
@@ -144,8 +142,10 @@ class SophgoSession:
 
     def close(self) -> None:
         """Wait for the running inference and free the processor's memory; closing twice is harmless."""
-        with self._busy:
-            self._engine = None
+        self._gate.close(self._free)
+
+    def _free(self) -> None:
+        self._engine = None
 
     def _float(self, info: TensorInfo, array: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         if array.dtype.kind in "iu" and array.size and int(np.abs(array).max()) > _EXACT:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit.errors import ExecutionError
 from edgekit.runtimes import inputs as given
+from edgekit.runtimes.gate import Gate
 from edgekit.runtimes.protocol import NodePlacement, Placement, TensorInfo
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ class TensorRtSession:
             self._addresses[info.name] = cuda.device(self._buffers[info.name].nbytes)
             self._context.set_tensor_address(info.name, self._addresses[info.name])
         self._placement = Placement(_layers(trt, engine, name, device), note=note)
-        self._busy = threading.Lock()
-        self._closed = False
+        self._gate = Gate(name, alone=True)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -81,9 +80,7 @@ class TensorRtSession:
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
         given.check(self._name, self._inputs, inputs)
-        with self._busy:
-            if self._closed:
-                raise ExecutionError(f"{self._name}: the session is closed")
+        with self._gate:
             self._cuda.enter()
             for info in self._inputs:
                 self._load(info, inputs[info.name])
@@ -102,15 +99,15 @@ class TensorRtSession:
 
     def close(self) -> None:
         """Wait for the running inference and free the GPU's memory; closing twice is harmless."""
-        # First, so that callers who never pause cannot keep the session open for ever.
-        self._closed = True
-        with self._busy:
-            # The context before the engine and that before its maker, as TensorRT wants it; their memory last.
-            self._context = None
-            self._engine = None
-            self._runtime = None
-            self._buffers = {}
-            self._cuda.close()
+        self._gate.close(self._free)
+
+    def _free(self) -> None:
+        # The context before the engine and that before its maker, as TensorRT wants it; their memory last.
+        self._context = None
+        self._engine = None
+        self._runtime = None
+        self._buffers = {}
+        self._cuda.close()
 
     def _load(self, info: TensorInfo, array: npt.NDArray[np.generic]) -> None:
         whole = self._buffers[info.name]

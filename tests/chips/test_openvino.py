@@ -100,9 +100,9 @@ def test_callers_at_the_same_time_get_a_request_each_and_close_frees_them(artifa
     session = OpenVino().open(artifact, "cpu", ONE)
     for _ in range(3):
         session.run(inputs(2))
-    assert len(session._free) == 1
+    assert len(session._idle) == 1
     session.close()
-    assert not session._free
+    assert not session._idle
 
 
 def test_without_the_package_it_says_what_installs_it(monkeypatch):

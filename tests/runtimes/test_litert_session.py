@@ -201,7 +201,7 @@ def test_inferences_queue_and_closing_waits_for_the_one_that_runs() -> None:
     assert raw.begun.wait(30)
     closing = threading.Thread(target=session.close)
     closing.start()
-    while not session._closed:
+    while not session._gate.closed:
         pass
     assert closing.is_alive()
     raw.go_on.set()

@@ -263,10 +263,7 @@ def test_closing_waits_for_what_runs_and_admits_nothing_new() -> None:
     closing = threading.Thread(target=session.close)
     closing.start()
     # New callers are turned away while the old one still runs; before that, close has not begun.
-    while True:
-        raw_before = session._raw
-        if raw_before is None:
-            break
+    while not session._gate.closed:
         threading.Event().wait(0.005)
     with pytest.raises(ExecutionError, match="closed"):
         session.run({"x": np.zeros(1)})
