@@ -75,7 +75,7 @@ CHIPS = (
         dla=0,
         widened=(*_ARG_MAX, *_GATHER),
         sources=(
-            "JetPack 4.6 release notes: TensorRT 8.2",
+            "JetPack 4.6.1 release notes: TensorRT 8.2 (4.6 has 8.0)",
             "onnx-tensorrt 8.2 docs/operators.md: operator sets up to 13, no LayerNormalization, no UINT8",
             f"{_PRECISIONS} of 8.2: compute capability 5.3 has FP16 and no INT8",
         ),
