@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.adapting import PROJECTION
-from edgekit.atomic import write_bytes
-from edgekit.bundle import schema
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
 from edgekit.converters.targets import prepare_worker, steps
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 _WORKER = Path(__file__).with_name("rknn_worker.py")
 _LIMITS = work.Limits(seconds=7200)
 _PRECISIONS: tuple[Precision, ...] = ("fp16", "hybrid", "w8a8")
-SPECS = ".json"
-"""What is appended to the artifact's name for the file that says its tensors, which the board's library does not."""
 
 
 class Rknn:
@@ -84,11 +80,8 @@ class Rknn:
         given = TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape)
         taken = TensorSpec(PROJECTION, "float32", (1, prepared.dimension))
         artifact = job.folder / f"{job.tower}.rknn"
-        sidecar = artifact.with_name(f"{artifact.name}{SPECS}")
-        specs = {"chip": job.chip.name, "inputs": [_plain(given)], "outputs": [_plain(taken)]}
-        write_bytes(sidecar, schema.dumps(specs).encode())
         return Built(
-            files=(artifact, sidecar),
+            files=(artifact, steps.sidecar(artifact, job.chip.name, given, taken)),
             input=given,
             output=taken,
             rows=rows,
@@ -128,7 +121,3 @@ def _facts(result: dict[str, Any], prepared: prepare_worker.Facts) -> dict[str, 
     if prepared.unknown:
         facts["operators beyond the table"] = ", ".join(prepared.unknown)
     return facts
-
-
-def _plain(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}

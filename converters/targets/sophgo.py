@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.adapting import PROJECTION
-from edgekit.atomic import write_bytes
-from edgekit.bundle import schema
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT
 from edgekit.converters.targets import onnx_target, prepare_worker, steps
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from edgekit.converters.targets.records import Precision, TowerJob
 
 TOOLCHAIN = "sophgo"
-SPECS = ".json"
-"""What is appended to the artifact's name for the file that says its tensors: the compiler renames its outputs."""
 
 _WORKER = Path(__file__).with_name("sophgo_worker.py")
 _LIMITS = work.Limits(seconds=7200)
@@ -137,11 +133,8 @@ def build(job: TowerJob, precision: Precision, suffix: str, on_stage: Callable[[
     named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
     request = _request(job, precision, prepared, given, artifact.name)
     answer = work.run(catalog.find(TOOLCHAIN), _WORKER, job.folder, request, _LIMITS, named)
-    sidecar = artifact.with_name(f"{artifact.name}{SPECS}")
-    specs = {"chip": job.chip.name, "inputs": [_plain(given)], "outputs": [_plain(taken)]}
-    write_bytes(sidecar, schema.dumps(specs).encode())
     return Built(
-        files=(artifact, sidecar),
+        files=(artifact, steps.sidecar(artifact, job.chip.name, given, taken)),
         input=given,
         output=taken,
         rows={part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
@@ -184,7 +177,3 @@ def _facts(result: dict[str, Any], prepared: prepare_worker.Facts, precision: Pr
     if prepared.unknown:
         facts["operators beyond the table"] = ", ".join(prepared.unknown)
     return facts
-
-
-def _plain(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}

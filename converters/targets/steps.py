@@ -12,12 +12,15 @@ from edgekit.bundle import schema
 from edgekit.converters.children import run_child
 from edgekit.converters.targets import prepare_worker
 from edgekit.errors import ConversionError
+from edgekit.runtimes import tensor_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import numpy.typing as npt
 
+    from edgekit.bundle.manifest import TensorSpec
     from edgekit.converters.targets.records import TowerJob
 
 
@@ -62,3 +65,25 @@ def rows(job: TowerJob, part: str, dimension: int) -> npt.NDArray[np.float32]:
             f"the {job.tower} tower on {job.chip.name}: the simulator returns {found.shape}, or NaN, on {part} inputs"
         )
     return unit_rows(found)
+
+
+def sidecar(artifact: Path, chip: str, given: TensorSpec, taken: TensorSpec) -> Path:
+    """Write the file that says a compiled model's tensors, for boards' libraries that do not tell them as they were.
+
+    Args:
+        artifact: the compiled model; the sidecar goes beside it.
+        chip: that it was compiled for.
+        given: its input.
+        taken: its output.
+
+    Returns:
+        The sidecar, see `edgekit.runtimes.tensor_sidecar`.
+    """
+    path = artifact.with_name(f"{artifact.name}{tensor_sidecar.SUFFIX}")
+    specs = {"chip": chip, "inputs": [_plain(given)], "outputs": [_plain(taken)]}
+    write_bytes(path, schema.dumps(specs).encode())
+    return path
+
+
+def _plain(spec: TensorSpec) -> dict[str, object]:
+    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
