@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
@@ -13,6 +14,8 @@ from edgekit.runtimes import (
     ort_context,
     ort_engines,
     ort_external,
+    ort_in_advance,
+    ort_libraries,
     ort_options,
     ort_placement,
     ort_plugins,
@@ -25,7 +28,6 @@ from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from edgekit.runtimes.protocol import NodePlacement, Placement
 
@@ -103,6 +105,8 @@ class OnnxRuntime:
         ort_tensorrt.check_placement(device, artifact.name, allow_cpu=settings.allow_cpu)
         try:
             raw, placement = opened.placed()
+        except ort_context.NothingFitsError as error:
+            raise PlacementError(f"{artifact.name}: {error}") from error
         except PlacementError as error:
             raise PlacementError(f"{error}{_left(artifact, device, settings)}") from error
         refused = ort_placement.elsewhere(placement, device)
@@ -159,6 +163,9 @@ class _Opening:
     def placed(self) -> tuple[Any, Placement | None]:
         """Open it, from what was kept of an earlier compilation where there is one, and say which node runs where."""
         ort, plugin = _module(), ort_plugins.plugin_of(self._device)
+        only = (ort_context.OPTION, "only") in self._settings.options
+        if only and plugin is None:
+            raise PlacementError(f"{self._artifact.name}: {ort_context.OPTION}=only is for qnn, not {self._device}")
         given = self._tensorrt(ort)
         if given is not None and (ort_context.OPTION, "off") not in self._settings.options:
             library, artifact = ort_tensorrt.library(ort), self._artifact
@@ -169,13 +176,16 @@ class _Opening:
             raw = self.session()
             return raw, ort_placement.recorded(raw)
         key = ort_context.key_of(ort, plugin, self._artifact, self._device, self._settings)
-        return ort_context.open_kept(key, self._device, lambda entries, compiled: self.session(None, entries, compiled))
+        offer = ort_in_advance.offer(self._artifact, self._device, key.compiler, self._settings)
+        return ort_context.open_kept(
+            key, self._device, lambda entries, compiled: self.session(None, entries, compiled), offer, only=only
+        )
 
     def session(
         self,
         profile: Path | None = None,
         entries: Mapping[str, str] | None = None,
-        compiled: Path | None = None,
+        compiled: Path | bytes | None = None,
         engines: Path | None = None,
     ) -> Any:
         ort, name = _module(), self._artifact.name
@@ -195,7 +205,8 @@ class _Opening:
             # Otherwise a provider that fails later is replaced by the CPU without a word.
             chosen = {"providers": _providers(ort, self._device, given, self._settings), "enable_fallback": 0}
         with ExitStack() as scratch:
-            model = str(compiled) if compiled else ort_external.attach(options, self._artifact, scratch)
+            model = str(compiled) if isinstance(compiled, Path) else compiled
+            model = model or ort_external.attach(options, self._artifact, scratch)
             fitted = self._tensorrt(ort)
             if fitted is not None:
                 kept = ort_engines.options(engines) if engines else {}
@@ -243,7 +254,9 @@ def _absent(ort: Any, device: str) -> str:
     """Say why a provider of this build cannot load; empty where it can, or where it is not of this build."""
     family = device.partition(":")[0]
     built = family in map(device_of, ort.get_available_providers())
-    return ort_tensorrt.absent(ort, device) if built and ort_tensorrt.is_known(device) else ""
+    if not built:
+        return ""
+    return ort_tensorrt.absent(ort, device) if ort_tensorrt.is_known(device) else ort_libraries.absent(ort, family)
 
 
 def _module() -> Any:

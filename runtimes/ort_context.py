@@ -1,4 +1,4 @@
-"""Compiled models of ONNX Runtime's plugin providers ("EP context"), kept so that only the first load compiles."""
+"""Compiled models of ONNX Runtime's plugin providers ("EP context"): made in advance, or kept from the first load."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import ExecutionError
+from edgekit.errors import ExecutionError, PlacementError
 from edgekit.runtimes import compiled_cache, compiled_entry, ort_placement, ort_plugins
 from edgekit.runtimes.compiled_entry import Key
 
@@ -15,20 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
 
+    from edgekit.runtimes.ort_in_advance import Offer
     from edgekit.runtimes.ort_plugins import Plugin
     from edgekit.runtimes.protocol import Artifact, Placement, SessionSettings
 
     class Open(Protocol):
         """Opens the session with further configuration entries, from a compiled model where one is given."""
 
-        def __call__(self, entries: Mapping[str, str], compiled: Path | None) -> Any:
+        def __call__(self, entries: Mapping[str, str], compiled: Path | bytes | None) -> Any:
             """Return the `onnxruntime.InferenceSession`."""
 
 
 FILE = "context.onnx"
 OPTION = "compiled_cache"
-"""Name of the session option that turns this off (``compiled_cache=off``)."""
-_EARLIER = "compiled at an earlier load"
+"""Name of the session option for this: ``off`` compiles at each load, ``only`` never."""
+_EARLIER, _AGAIN = "compiled at an earlier load", "; it was compiled again"
+# Source: onnxruntime_session_options_config_keys.h of onnxruntime 1.31. A provider then refuses what it would rather
+# compile again; Qualcomm's says so on the chip, and not in its simulator.
+_COMPILED = {"session.disable_model_compile": "1", "session.fail_on_suboptimal_compiled_model": "1"}
+
+
+class NothingFitsError(PlacementError):
+    """Nothing that was compiled fits, and nothing may be compiled."""
 
 
 def key_of(ort: Any, plugin: Plugin, artifact: Artifact, device: str, settings: SessionSettings) -> Key:
@@ -54,35 +62,49 @@ def key_of(ort: Any, plugin: Plugin, artifact: Artifact, device: str, settings: 
     return Key(
         artifact=compiled_entry.digest(artifact),
         runtime=f"onnxruntime {ort.__version__}",
-        compiler=_version(plugin),
+        compiler=compiler_of(plugin),
         device=" ".join([device, *chip, *sorted(hardware)]),
         options=" ".join(f"{name}={value}" for name, value in sorted(options) if name != OPTION),
     )
 
 
-def open_kept(key: Key, device: str, session: Open) -> tuple[Any, Placement | None]:
-    """Open a model from what was kept of it, else compile it and keep that.
+def open_kept(key: Key, device: str, session: Open, offer: Offer, *, only: bool) -> tuple[Any, Placement | None]:
+    """Open a model from what was compiled of it in advance or at an earlier load, else compile it and keep that.
 
     Args:
         key: of the model, see `key_of`.
         device: of the runtime.
         session: opens it.
+        offer: what was compiled in advance.
+        only: compile nothing.
 
     Returns:
         The session, and which node runs where, with a note that says what happened.
 
     Raises:
         ExecutionError: onnxruntime refuses the model.
+        NothingFitsError: `only`, and nothing that was compiled fits.
     """
+    notes = [offer.note]
+    if offer.model is not None and offer.placement is not None:
+        try:
+            return session(_COMPILED, offer.model), replace(offer.placement, note=offer.note)
+        except ExecutionError as error:
+            notes = [f"the model compiled in advance does not open ({error})"]
     found = compiled_cache.find(key)
-    note = found.note
+    notes.append(found.note)
     if found.entry is not None:
         try:
-            raw = session({}, found.entry.folder / FILE)
-            return raw, replace(found.entry.placement, note=_EARLIER)
+            raw = session(_COMPILED, found.entry.folder / FILE)
+            return raw, replace(found.entry.placement, note=_joined([*notes, _EARLIER]))
         except ExecutionError as error:
-            note = f"the compiled model that was kept does not open ({error}); it was compiled again"
+            notes.append(f"the compiled model that was kept does not open ({error}){_AGAIN}")
             compiled_cache.remove(found.entry)
+    if only:
+        known = _joined([note.removesuffix(_AGAIN) for note in notes]) or "nothing was compiled in advance or kept"
+        raise NothingFitsError(f"{OPTION}=only lets nothing be compiled on {device}, and {known}")
+    if not notes[-1] and notes[0]:
+        notes.append("it was compiled here")
     opened: list[tuple[Any, Placement | None]] = []
 
     def make(folder: Path) -> Placement | None:
@@ -96,8 +118,12 @@ def open_kept(key: Key, device: str, session: Open) -> tuple[Any, Placement | No
     problem = compiled_cache.keep(key, make)
     raw, placement = opened[0] if opened else (session({}, None), None)
     placement = placement or ort_placement.recorded(raw)
-    notes = "; ".join(filter(None, (note, problem)))
-    return raw, replace(placement, note=notes) if placement and notes else placement
+    note = _joined([*notes, problem])
+    return raw, replace(placement, note=note) if placement and note else placement
+
+
+def _joined(notes: list[str]) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _entries(path: Path) -> dict[str, str]:
@@ -106,7 +132,7 @@ def _entries(path: Path) -> dict[str, str]:
     return {"ep.context_enable": "1", "ep.context_file_path": str(path), "ep.context_embed_mode": "0"}
 
 
-def _version(plugin: Plugin) -> str:
+def compiler_of(plugin: Plugin) -> str:
     """Return what tells a provider's library from another version of it."""
     if plugin.library.startswith("["):
         module = plugin.library[1:-1]

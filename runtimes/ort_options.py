@@ -46,7 +46,10 @@ OPTIONS = {
         "how far the graph is rewritten; int8 operators are fused from 'extended' on", tuple(_LEVELS), ""
     ),
     "compiled_cache": OrtOption(
-        "keep what a provider compiled for this device, and open that at the next load", ("on", "off"), ""
+        "open what was compiled for this device in advance or at an earlier load, and keep what is compiled; 'off' "
+        "compiles at each load, 'only' never (for the provider qnn)",
+        ("on", "off", "only"),
+        "",
     ),
     "flush_denormals": OrtOption("take denormal numbers for zero", ("0", "1"), "session.set_denormal_as_zero"),
     "bfloat16_gemm": OrtOption(

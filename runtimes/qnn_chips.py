@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgekit.errors import PlacementError
 
@@ -21,6 +22,10 @@ class Chip:
     soc_model: int
     htp_arch: int
 
+    def __str__(self) -> str:
+        """Name and numbers, for messages."""
+        return f"{self.names[0]} (soc_model {self.soc_model}, htp_arch {self.htp_arch})"
+
     @property
     def float16(self) -> bool:
         """Whether the processor computes float16: from version 69 on."""
@@ -36,7 +41,7 @@ CHIPS = (
     Chip(("SM8450", "8 Gen 1"), 36, 69),
     Chip(("SM8475", "8+ Gen 1"), 42, 69),
     Chip(("QCS8550", "SM8550", "8 Gen 2"), 43, 73),
-    Chip(("SC8380XP", "X Elite"), 60, 73),
+    Chip(("SC8380XP", "X Elite", "X1E80100"), 60, 73),
     Chip(("QCS9100", "SA8775P"), 77, 73),
     Chip(("SM8650", "8 Gen 3"), 57, 75),
     Chip(("SM8750", "8 Elite"), 69, 79),
@@ -64,6 +69,24 @@ def find(name: str) -> Chip:
         f"no Qualcomm chip {name!r} is known; known: {known}. For another, name one of the same Hexagon version and "
         "give --option provider.soc_model=N --option provider.htp_arch=N"
     )
+
+
+def here(root: Path = Path("/")) -> Chip | None:
+    """Return the chip that this program runs on, by the name that the kernel has for it.
+
+    Args:
+        root: of the file system.
+
+    Returns:
+        The chip; None where the kernel does not say, or says what is not in `CHIPS`. Source of the file:
+        Documentation/ABI/testing/sysfs-devices-soc of the Linux kernel; Qualcomm's driver writes names such as
+        ``QCS6490`` there.
+    """
+    try:
+        name = (root / "sys/devices/soc0/machine").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    return next((chip for chip in CHIPS if _plain(name) in map(_plain, chip.names)), None)
 
 
 def options(name: str) -> dict[str, str]:
