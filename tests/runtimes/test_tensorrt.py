@@ -307,7 +307,7 @@ def test_threads_queue_and_closing_frees_everything(here) -> None:
 
 @pytest.mark.parametrize("lacks", ["package", "driver", "runtime", "gpu"])
 def test_doctor_gets_one_line_with_what_is_missing(here, monkeypatch, lacks: str) -> None:
-    told = {"package": "TensorRT cannot be imported", "driver": "no CUDA driver", "runtime": "runtime library"}
+    told = {"package": "tensorrt cannot be imported", "driver": "no CUDA driver", "runtime": "runtime library"}
     if lacks == "package":
         monkeypatch.setitem(sys.modules, "tensorrt", None)
     elif lacks == "driver":
