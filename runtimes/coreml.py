@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
-from edgekit.runtimes import coreml_session
+from edgekit.runtimes import coreml_session, engines
 from edgekit.runtimes.coreml_session import CoreMlSession
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 
@@ -133,10 +133,5 @@ def _strict(planned: Placement, device: str, name: str) -> None:
 def _library() -> Any:
     if sys.platform != _SYSTEM:
         raise MissingDependencyError("Core ML runs on macOS only; elsewhere its files can be made, not opened")
-    try:
-        import coremltools
-        import coremltools.models.compute_plan
-    # A damaged or mismatched build fails with more than ImportError, and one broken engine must not stop the others.
-    except Exception as error:
-        raise MissingDependencyError(f"coremltools cannot be imported ({error}); {INSTALL}") from error
-    return coremltools
+    engines.imported("coremltools.models.compute_plan", "MLComputePlan", INSTALL)
+    return engines.imported("coremltools", "ComputeUnit", INSTALL)

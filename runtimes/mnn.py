@@ -7,12 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import InputError, MissingDependencyError, PlacementError
+from edgekit.errors import MissingDependencyError, PlacementError
+from edgekit.runtimes import engines
 from edgekit.runtimes.mnn_session import MnnSession
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    pass
 
 INSTALL = 'pip install "edgekit[mnn]"'
 OPTIONS: dict[str, tuple[str, ...]] = {"precision": ("high", "normal", "low"), "power": ("high", "normal", "low")}
@@ -62,7 +63,7 @@ class Mnn:
             PlacementError: the device is not offered.
             InputError: an option is unknown, or has a value that it does not take.
         """
-        options = _options(settings)
+        options = engines.named_options("MNN", OPTIONS, settings.options)
         if device not in self.devices():
             offered = ", ".join(self.devices())
             raise PlacementError(f"{artifact.name}: MNN offers no device {device!r} here, only {offered or 'none'}")
@@ -81,25 +82,5 @@ class Mnn:
             return MnnSession(engine, path, artifact.name, {**defaults, **options})
 
 
-def _options(settings: SessionSettings) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for name, value in settings.options:
-        if name not in OPTIONS:
-            raise InputError(f"MNN has no option {name!r} here; known: {', '.join(sorted(OPTIONS))}")
-        if value not in OPTIONS[name]:
-            raise InputError(f"MNN's option {name} takes {', '.join(OPTIONS[name])}, not {value!r}")
-        if name in found:
-            raise InputError(f"the option {name} is given twice; give it once")
-        found[name] = value
-    return found
-
-
 def _module() -> Any:
-    try:
-        import MNN
-    # A damaged or mismatched build fails with more than ImportError, and one broken engine must not stop the others.
-    except Exception as error:
-        raise MissingDependencyError(f"MNN cannot be imported ({error}); {INSTALL}") from error
-    if not hasattr(MNN, "nn"):
-        raise MissingDependencyError(f"MNN is not completely installed; {INSTALL}")
-    return MNN
+    return engines.imported("MNN", "nn", INSTALL)

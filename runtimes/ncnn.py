@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import ExecutionError, InputError, MissingDependencyError, PlacementError
-from edgekit.runtimes import ncnn_model
+from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
+from edgekit.runtimes import engines, ncnn_model
 from edgekit.runtimes.ncnn_session import NcnnSession
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 
@@ -69,7 +69,7 @@ class Ncnn:
             PlacementError: the device is not offered.
             InputError: an option is unknown, or has a value that it does not take.
         """
-        precision = _precision(settings)
+        precision = engines.named_options("ncnn", OPTIONS, settings.options).get("precision", "high")
         if device not in self.devices():
             offered = ", ".join(self.devices())
             raise PlacementError(f"{artifact.name}: ncnn offers no device {device!r} here, only {offered or 'none'}")
@@ -107,19 +107,6 @@ def _set(options: Any, precision: str, settings: SessionSettings) -> None:
             setattr(options, name, False)
 
 
-def _precision(settings: SessionSettings) -> str:
-    found: list[str] = []
-    for name, value in settings.options:
-        if name not in OPTIONS:
-            raise InputError(f"ncnn has no option {name!r} here; known: {', '.join(sorted(OPTIONS))}")
-        if value not in OPTIONS[name]:
-            raise InputError(f"ncnn's option {name} takes {', '.join(OPTIONS[name])}, not {value!r}")
-        if found:
-            raise InputError(f"the option {name} is given twice; give it once")
-        found.append(value)
-    return found[0] if found else "high"
-
-
 def _sidecar(artifact: Artifact, ending: str) -> Blob:
     found = [blob for name, blob in artifact.sidecars.items() if name.endswith(ending)]
     if len(found) != 1:
@@ -130,11 +117,4 @@ def _sidecar(artifact: Artifact, ending: str) -> Blob:
 
 
 def _module() -> Any:
-    try:
-        import ncnn
-    # A damaged or mismatched build fails with more than ImportError, and one broken engine must not stop the others.
-    except Exception as error:
-        raise MissingDependencyError(f"ncnn cannot be imported ({error}); {INSTALL}") from error
-    if not hasattr(ncnn, "Net"):
-        raise MissingDependencyError(f"ncnn is not completely installed; {INSTALL}")
-    return ncnn
+    return engines.imported("ncnn", "Net", INSTALL)

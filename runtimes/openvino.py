@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, MissingDependencyError, PlacementError
-from edgekit.runtimes import onnx_sidecars, openvino_files, openvino_options, openvino_placement
+from edgekit.runtimes import engines, onnx_sidecars, openvino_files, openvino_options, openvino_placement
 from edgekit.runtimes.openvino_session import OpenVinoSession, told
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 
@@ -103,15 +103,9 @@ def _read(ov: Any, path: Path, name: str) -> Any:
 
 
 def _module() -> Any:
-    try:
-        import openvino
-        import openvino.frontend
-    # A damaged or mismatched build fails with more than ImportError, and one broken engine must not stop the others.
-    except Exception as error:
-        raise MissingDependencyError(f"openvino cannot be imported ({error}); {INSTALL}") from error
-    if not hasattr(openvino, "Core"):
-        raise MissingDependencyError(f"openvino is not completely installed; {INSTALL}")
-    return openvino
+    found = engines.imported("openvino", "Core", INSTALL)
+    engines.imported("openvino.frontend", "FrontEndManager", INSTALL)
+    return found
 
 
 def _version(module: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.errors import InputError
+from edgekit.runtimes import engines
 
 if TYPE_CHECKING:
     from edgekit.runtimes.protocol import SessionSettings
@@ -37,15 +37,8 @@ def resolve(settings: SessionSettings, device: str) -> dict[str, str]:
     found = {"EXECUTION_MODE_HINT": "ACCURACY", "PERFORMANCE_HINT": "LATENCY"}
     if settings.threads and (device == "cpu" or settings.allow_cpu):
         found["INFERENCE_NUM_THREADS"] = str(settings.threads)
-    seen: set[str] = set()
-    for name, value in settings.options:
-        if name not in OPTIONS:
-            raise InputError(f"OpenVINO has no option {name!r} here; known: {', '.join(sorted(OPTIONS))}")
+    takes = {name: tuple(values) for name, (_, values) in OPTIONS.items()}
+    for name, value in engines.named_options("OpenVINO", takes, settings.options).items():
         known, values = OPTIONS[name]
-        if value not in values:
-            raise InputError(f"OpenVINO's option {name} takes {', '.join(values)}, not {value!r}")
-        if name in seen:
-            raise InputError(f"the option {name} is given twice; give it once")
-        seen.add(name)
         found[known] = values[value]
     return found

@@ -6,12 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import EdgekitError, ExecutionError, MissingDependencyError, PlacementError
+from edgekit.errors import EdgekitError, ExecutionError, PlacementError
 from edgekit.runtimes import (
     compiled_cache,
     compiled_entry,
     cuda_driver,
     cuda_memory,
+    engines,
     onnx_facts,
     onnx_sidecars,
     tensorrt_engine,
@@ -188,11 +189,4 @@ class _Wanted:
 
 
 def _module() -> Any:
-    try:
-        import tensorrt
-    # Its libraries are looked for when it is imported, and fail with more than ImportError.
-    except Exception as error:
-        raise MissingDependencyError(f"TensorRT cannot be imported ({error}); {INSTALL}") from error
-    if not hasattr(tensorrt, "Builder"):
-        raise MissingDependencyError(f"tensorrt is not completely installed; {INSTALL}")
-    return tensorrt
+    return engines.imported("tensorrt", "Builder", INSTALL)
