@@ -6,6 +6,7 @@ TFLITE := .venv/tflite
 PEERS := .venv/peers
 CHIPS := .venv/chips
 GPU := .venv/gpu
+CANN := .venv/cann
 CACHE := .cache
 TOOLS := EDGEKIT_CACHE=$(CURDIR)/$(CACHE)/edgekit
 STARTER_PROMISE := --min-agreement 0.95 --max-drop 2 --budget 5 --for size --methods int8_weights,int8_blocks
@@ -37,17 +38,18 @@ unit: $(TEST)/.ok $(TFLITE)/.ok $(CACHE)/aarch64/.ok
 	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)
 
 # Engines and vendors' simulators in an environment of their own; compilers in toolchains that edgekit builds.
-test-chips: $(CHIPS)/.ok $(GPU)/.ok $(TEST)/.ok $(CACHE)/aarch64/.ok
+test-chips: $(CHIPS)/.ok $(GPU)/.ok $(CANN)/.ok $(TEST)/.ok $(CACHE)/aarch64/.ok
 	$(CHIPS)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results-chips.xml tests/chips $(PYTEST_ARGS)
 	$(GPU)/bin/pytest --junitxml $(CACHE)/results-gpu.xml tests/gpu $(PYTEST_ARGS)
-	for tool in vela qnn rknn; do $(TOOLS) $(TEST)/bin/edgekit toolchain install $$tool || exit 1; done
+	$(CANN)/bin/pytest --junitxml $(CACHE)/results-cann.xml tests/cann $(PYTEST_ARGS)
+	for tool in vela qnn rknn sophgo coreml; do $(TOOLS) $(TEST)/bin/edgekit toolchain install $$tool || exit 1; done
 	EDGEKIT_COMPILERS=1 $(TOOLS) $(TEST)/bin/pytest -n 2 --dist loadfile \
 	  --junitxml $(CACHE)/results-compilers.xml tests/compilers $(PYTEST_ARGS)
 
 # Writes README's support table from the results of the last `make unit` and `make test-chips`.
 support:
 	$(TEST)/bin/python docs/support.py $(CACHE)/results.xml $(CACHE)/results-chips.xml $(CACHE)/results-compilers.xml \
-	  $(CACHE)/results-gpu.xml
+	  $(CACHE)/results-gpu.xml $(CACHE)/results-cann.xml
 
 # Coverage-guided fuzzing of the bundle reader and the image path, for a bounded time.
 fuzz: $(TEST)/.ok
@@ -108,6 +110,13 @@ $(GPU)/.ok: pyproject.toml
 	$(GPU)/bin/python $(PIP) install --upgrade pip
 	$(GPU)/bin/python $(PIP) install -e . "onnxruntime-gpu==1.31.1" "nvidia-cuda-runtime==13.*" "onnx>=1.17" "pytest>=8"
 	$(GPU)/bin/python $(PIP) install --no-deps "tensorrt-cu12-bindings==10.13.3.9"
+	touch $@
+
+# Huawei's build of ONNX Runtime claims the name of another, needs numpy 1, and is here without CANN.
+$(CANN)/.ok: pyproject.toml
+	$(PYTHON) -m venv $(CANN)
+	$(CANN)/bin/python $(PIP) install --upgrade pip
+	$(CANN)/bin/python $(PIP) install -e . "onnxruntime-cann==1.24.4" "numpy<2" "onnx>=1.17,<1.19" "pytest>=8"
 	touch $@
 
 $(CHIPS)/.ok: pyproject.toml

@@ -71,7 +71,25 @@ def _module(path: Path) -> Any:
     sys.modules.setdefault("torchvision.ops", operators)
     from onnx2torch import convert
 
+    _plain_extremes()
     return convert(onnx.load(path)).eval()
+
+
+def _plain_extremes() -> None:
+    """Let Max and Min be torch.maximum and torch.minimum.
+
+    onnx2torch 1.5.15 asks torch for the common shape, whose trace coremltools 9.0 does not read where one input is a
+    scalar: "Concat concat_1 got 0 values".
+    """
+    from functools import reduce
+
+    import torch
+    from onnx2torch.node_converters.min_max import OnnxMinMax
+
+    def plain(module: Any, *tensors: Any) -> Any:
+        return reduce(torch.maximum if module._operator is torch.amax else torch.minimum, tensors)
+
+    OnnxMinMax.apply_reduction = plain
 
 
 def _rows(net: Any, inputs: Any, *, half: bool) -> Any:
@@ -81,6 +99,10 @@ def _rows(net: Any, inputs: Any, *, half: bool) -> Any:
     import torch
 
     used = copy.deepcopy(net).half() if half else net
+    for module in used.modules() if half else ():
+        # What the graph turns into float32 is float16 in the program as well.
+        if getattr(module, "torch_dtype", None) is torch.float32:
+            module.torch_dtype = torch.float16
     found = []
     with torch.no_grad():
         for row in inputs:

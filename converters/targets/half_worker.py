@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.converters import children
 from edgekit.converters.graph import store
 from edgekit.converters.targets import half, rounding
 
-REQUEST = "half.json"
+REQUEST, ANSWER = "half.json", "half-made.json"
+_KIB = 1024  # the unit of Linux's figure
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,13 @@ class Request:
     parts: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """Largest resident memory of the child, in bytes."""
+
+    peak_bytes: int
+
+
 def main(folder: Path) -> None:
     """Write ``PART.rows.npy`` for each part, and the typed graph where one is asked for."""
     asked = schema.loads(Request, (folder / REQUEST).read_bytes(), REQUEST)
@@ -42,6 +52,8 @@ def main(folder: Path) -> None:
         children.stage(f"computing the {part} inputs, every result rounded to float16")
         rows = rounding.run(rounded, np.load(path, allow_pickle=False))
         np.save(folder / f"{part}.rows.npy", rows, allow_pickle=False)
+    answer = Answer(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB)
+    write_bytes(folder / ANSWER, schema.dumps(answer).encode())
 
 
 if __name__ == "__main__":

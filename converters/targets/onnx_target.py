@@ -6,6 +6,7 @@ The provider compiles the file on the device. Here the same file runs on the pro
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
     from edgekit.converters.targets.records import TowerJob
 
 
+@dataclass(frozen=True)
+class Computed:
+    """Unit rows (n, D) of the parts ``held-out`` and ``golden``, and the bytes of memory that took; 0 if unmeasured."""
+
+    rows: dict[str, npt.NDArray[np.float32]]
+    peak_bytes: int
+
+
 def built(
     job: TowerJob,
     model: Path,
@@ -39,7 +48,7 @@ def built(
     facts: dict[str, str],
     start: float,
     on_stage: Callable[[str], None],
-    rows: dict[str, npt.NDArray[np.float32]] | None = None,
+    computed: Computed | None = None,
 ) -> Built:
     """Run a finished ONNX file on the processor, and say what it is.
 
@@ -51,7 +60,7 @@ def built(
         facts: for the card: name and figure.
         start: `time.monotonic` when the work began.
         on_stage: called with the name of each stage.
-        rows: unit rows of the parts ``held-out`` and ``golden``, where they were computed already, as by `half_rows`.
+        computed: the rows, where they were computed already, as by `half_rows`.
 
     Returns:
         The files, and what ONNX Runtime's CPU provider computes with them.
@@ -61,8 +70,9 @@ def built(
         ExecutionError: it refused the file.
     """
     given = input_spec(job, prepared)
-    if rows is None:
+    if computed is None:
         rows = {part: reference(job, model, prepared, part, on_stage) for part in (HELD_OUT, GOLDEN)}
+        computed = Computed(rows, 0)
     weights = model.with_name(f"{model.name}.data")
     if prepared.unknown:
         facts = {**facts, "operators beyond the table": ", ".join(prepared.unknown)}
@@ -70,12 +80,12 @@ def built(
         files=(model, weights) if weights.exists() else (model,),
         input=given,
         output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
-        rows=rows,
+        rows=computed.rows,
         precision=precision,
         facts=facts,
         toolchain={"onnxruntime": version("onnxruntime"), "onnx": version("onnx")},
         seconds=round(time.monotonic() - start, 1),
-        peak_bytes=0,
+        peak_bytes=computed.peak_bytes,
     )
 
 
@@ -118,9 +128,7 @@ def reference(
     return unit_rows(found)
 
 
-def half_rows(
-    job: TowerJob, model: Path, prepared: Facts, out: str, on_stage: Callable[[str], None]
-) -> dict[str, npt.NDArray[np.float32]]:
+def half_rows(job: TowerJob, model: Path, prepared: Facts, out: str, on_stage: Callable[[str], None]) -> Computed:
     """Embed the job's inputs with every result of a float32 graph rounded to float16, in a child; see `rounding`.
 
     Args:
@@ -131,7 +139,7 @@ def half_rows(
         on_stage: called with the name of each stage.
 
     Returns:
-        (n, D) float32 unit rows of the parts ``held-out`` and ``golden``.
+        The rows.
 
     Raises:
         ConversionError: the child failed, or a row holds NaN or infinity: the tower leaves float16's range.
@@ -144,7 +152,8 @@ def half_rows(
     write_bytes(job.folder / half_worker.REQUEST, schema.dumps(request).encode())
     named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
     run_child("edgekit.converters.targets.half_worker", job.folder, (), named)
-    return {part: steps.rows(job, part, prepared.dimension) for part in files}
+    answer = schema.loads(half_worker.Answer, (job.folder / half_worker.ANSWER).read_bytes(), half_worker.ANSWER)
+    return Computed({part: steps.rows(job, part, prepared.dimension) for part in files}, answer.peak_bytes)
 
 
 def scaled(array: npt.NDArray[np.generic], prepared: Facts) -> npt.NDArray[np.generic]:

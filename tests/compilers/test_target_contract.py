@@ -15,7 +15,17 @@ from edgekit.converters.targets.records import LEAST_CENTRED
 from edgekit.fidelity import agreement
 from edgekit.runtimes import registry
 
-CHIPS = ("rk3588", "rk3562", "ethos-u55-128", "qcs6490", "jetson-orin")
+CHIPS = (
+    "rk3588",
+    "rk3562",
+    "ethos-u55-128",
+    "qcs6490",
+    "jetson-orin",
+    "bm1684x",
+    "coreml",
+    "coreml-provider",
+    "ascend310b4",
+)
 
 
 @pytest.fixture(scope="module", params=CHIPS)
