@@ -10,7 +10,7 @@ from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.converters import children
 from edgekit.converters.graph import store
-from edgekit.converters.targets import operators, pooling, rewrites, static
+from edgekit.converters.targets import choices, operators, pooling, rewrites, static
 
 REQUEST, FACTS, GRAPH = "prepare.json", "prepared.json", "chip.onnx"
 
@@ -28,6 +28,7 @@ class Request:
         biases: whether every product needs a bias; see `rewrites.give_biases`.
         lengths: whether the compiler takes ReduceL2; see `rewrites.spell_lengths_out`.
         argmax: whether the compiler takes ArgMax in the middle of a graph; see `pooling.by_table`.
+        choices: whether the compiler takes a Where on a computed condition; see `choices.spell_choices_out`.
         out: name of the file to write; weights go into one beside it.
     """
 
@@ -39,6 +40,7 @@ class Request:
     biases: bool = True
     lengths: bool = True
     argmax: bool = True
+    choices: bool = True
     out: str = GRAPH
 
 
@@ -79,6 +81,8 @@ def main(folder: Path) -> None:
     biases = rewrites.give_biases(model) if asked.biases else 0
     if not asked.lengths:
         rewrites.spell_lengths_out(model)
+    if not asked.choices:
+        choices.spell_choices_out(model)
     if not asked.argmax:
         pooling.by_table(model)
     unknown = operators.check(model, operators.read(asked.table), asked.tower)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.adapting import PROJECTION
 from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT
+from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
 from edgekit.converters.targets import prepare_worker, steps
 from edgekit.converters.targets.records import Built, Chip
 from edgekit.converters.toolchains import catalog, work
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 _WORKER = Path(__file__).with_name("qnn_worker.py")
 _LIMITS = work.Limits(seconds=7200)
-_PRECISIONS: tuple[Precision, ...] = ("a16w8", "w8a8")
-_BITS = {"a16w8": 16, "w8a8": 8}
+_PRECISIONS: tuple[Precision, ...] = ("a16w8", "hybrid", "w8a8")
+_NAMED = 5
 
 
 class Qnn:
     """The QNN provider of ONNX Runtime: 8-bit weights with a scale for each channel, activations in 16 bits or 8.
+
+    ``hybrid`` computes in 8 bits but for the nodes that need 16: as few as reach the goal on data that takes no part in
+    the proof, see `qnn_mixed`.
 
     Float towers are not offered: processors before version 69 have no float16, and later ones were seen to compute a
     float tower with uint8 pixels wrongly, without an error, in the simulator.
@@ -74,29 +77,54 @@ class Qnn:
         """
         precision = job.precision or "a16w8"
         asked = prepare_worker.Request(
-            str(job.master.absolute()), job.shape, job.tower, "qnn", scaling_outside=False, biases=False, lengths=False
+            str(job.master.absolute()),
+            job.shape,
+            job.tower,
+            "qnn",
+            scaling_outside=False,
+            biases=False,
+            lengths=False,
+            choices=False,
         )
         prepared = steps.prepare(job, asked, on_stage)
         chip, out = qnn_chips.find(job.chip.tool_name), f"{job.tower}.onnx"
         request = {
             "model": prepare_worker.GRAPH,
-            "bits": _BITS[precision],
+            "precision": precision,
             "soc_model": chip.soc_model,
             "htp_arch": chip.htp_arch,
             "calibration": str(job.inputs[CALIBRATION].absolute()),
+            "search": str(job.inputs[SEARCH].absolute()),
+            "reference": str(job.reference.absolute()),
+            "goal": job.goal,
             "parts": {part: str(job.inputs[part].absolute()) for part in (HELD_OUT, GOLDEN)},
             "out": out,
         }
         named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
         answer = work.run(catalog.find(self.toolchain), _WORKER, job.folder, request, _LIMITS, named)
         return Built(
-            files=(job.folder / out,),
+            files=tuple(job.folder / name for name in answer.result["files"]),
             input=TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape),
             output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
             rows={part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
             precision=precision,
-            facts={"nodes": ", ".join(f"{count} on {name}" for name, count in answer.result["nodes"].items())},
+            facts=_facts(answer.result),
             toolchain={str(name): str(version) for name, version in answer.result["versions"].items()},
             seconds=answer.seconds,
             peak_bytes=answer.peak_bytes,
         )
+
+
+def _facts(result: dict[str, Any]) -> dict[str, str]:
+    facts = {"nodes": ", ".join(f"{count} on {name}" for name, count in result["nodes"].items())}
+    if found := result["chosen"]:
+        facts["nodes in 16 bits"] = f"{found['nodes']} of {found['of']}"
+        facts["chosen by"] = (
+            f"centred cosine {found['eight']:.4f} in 8 bits alone, {found['reached']:.4f} so, "
+            f"{found['built']:.4f} as built"
+        )
+        more = len(found["parts"]) - _NAMED
+        facts["parts in 16 bits, the most sensitive first"] = "; ".join(found["parts"][:_NAMED]) + (
+            f"; and {more} more" if more > 0 else ""
+        )
+    return facts

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from edgekit.converters.toolchains.launch import Job
 
 _PROVIDER = "QNNExecutionProvider"
-_PREPARED, _ERRORS_ONLY, _SHOWN = "prepared.onnx", 4, 8
+_PREPARED, _EIGHT = "prepared.onnx", "eight.onnx"
+_ERRORS_ONLY, _SHOWN = 4, 8
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -21,29 +22,84 @@ def run(job: Job) -> dict[str, Any]:
     EfficientNet-Lite0 has a mean centred cosine of 0.85 in 16 bits, and of 0.999 so.
 
     Args:
-        job: its request has the model, the chip's numbers, the bits of activations, and the inputs' files.
+        job: its request has the model, the chip's numbers, the precision, and the inputs' files.
 
     Returns:
-        The numbers of nodes on the processor, and the versions.
+        The files, the graph first; the numbers of nodes on the processor; what was chosen; and the versions.
     """
     asked = job.request
-    job.stage(f"quantizing to {asked['bits']}-bit activations")
     out = job.folder / asked["out"]
-    _quantize(job.folder / asked["model"], out, _load(asked["calibration"]), int(asked["bits"]))
+    source = _prepared(job.folder / asked["model"], job.folder / _PREPARED)
+    inputs = _load(asked["calibration"])
+    chosen: dict[str, Any] = {}
+    if asked["precision"] == "hybrid":
+        kept, chosen = _chosen(job, source, inputs)
+        job.stage(f"quantizing with {len(kept)} nodes in 16 bits")
+        _quantize(source, out, inputs, 8, kept)
+        chosen["built"] = _centred(_emulate(str(out), asked["search"]), _load(asked["reference"]))
+    else:
+        bits = 16 if asked["precision"] == "a16w8" else 8
+        job.stage(f"quantizing to {bits}-bit activations")
+        _quantize(source, out, inputs, bits)
     job.stage("opening it in the chip's simulator")
     session = _whole(out, {key: str(asked[key]) for key in ("soc_model", "htp_arch")})
     for part, path in asked["parts"].items():
         job.stage(f"simulating the {part} inputs")
         _save(job.folder / f"{part}.rows.npy", _simulate(session, _load(path)))
-    return {"nodes": _placed(session), "versions": _versions()}
+    # The tool puts weights beside the graph where those of the float graph lay so.
+    files = [name for name in (asked["out"], f"{asked['out']}.data") if (job.folder / name).exists()]
+    return {"files": files, "nodes": _placed(session), "chosen": chosen, "versions": _versions()}
 
 
-def _quantize(model: Path, out: Path, inputs: Any, bits: int) -> None:
+def _prepared(model: Path, out: Path) -> Path:
+    """Let the vendor's tool merge what the processor has one operator for, and name every node."""
+    import onnx
+    from onnxruntime.quantization.execution_providers.qnn import qnn_preprocess_model
+
+    graph = onnx.load(out if qnn_preprocess_model(model, out) else model)
+    _sibling("qnn_mixed").settle(graph)
+    onnx.save(graph, out, save_as_external_data=True, location=f"{out.name}.data")
+    return out
+
+
+def _chosen(job: Job, source: Path, inputs: Any) -> tuple[set[str], dict[str, Any]]:
+    """Return the nodes that have to compute in 16 bits, and what to tell of it."""
+    import onnx
+
+    asked, mixed, islands = job.request, _sibling("qnn_mixed"), _sibling("islands")
+    job.stage("quantizing to 8-bit activations")
+    eight = job.folder / _EIGHT
+    _quantize(source, eight, inputs, 8)
+    graph, coarse = onnx.load(source, load_external_data=False), onnx.load(eight)
+    reference = _load(asked["reference"])
+    parts = [islands.Part(name, nodes) for name, nodes in mixed.runs(graph, islands.MOST)]
+    tried = 0
+
+    def measure(kept: Any) -> float:
+        nonlocal tried
+        tried += 1
+        job.stage(f"trying which nodes need 16 bits ({tried})")
+        return _centred(_emulate(mixed.emulate(coarse, kept).SerializeToString(), asked["search"]), reference)
+
+    found = islands.choose(parts, measure, asked["goal"])
+    kept = {name for part in found.kept for name in part.nodes}
+    told = {
+        "nodes": len(kept),
+        "of": len(graph.graph.node),
+        "parts": [part.name for part in found.kept],
+        "eight": found.plain,
+        "reached": found.reached,
+    }
+    return kept, told
+
+
+def _quantize(source: Path, out: Path, inputs: Any, bits: int, kept: Any = ()) -> None:
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize
-    from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config, qnn_preprocess_model
+    from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 
-    name = onnx.load(model, load_external_data=False).graph.input[0].name
+    model = onnx.load(source, load_external_data=False)
+    name = model.graph.input[0].name
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -53,21 +109,62 @@ def _quantize(model: Path, out: Path, inputs: Any, bits: int) -> None:
             row = next(self.rows, None)
             return None if row is None else {name: row[None]}
 
-    prepared = out.with_name(_PREPARED)
-    source = prepared if qnn_preprocess_model(model, prepared) else model
-    activations = QuantType.QUInt16 if bits == 16 else QuantType.QUInt8
+    types = {8: QuantType.QUInt8, 16: QuantType.QUInt16}
     # A scale of LayerNormalization has one entry a channel already, and the processor takes it in uint8 alone.
-    graph = onnx.load(source, load_external_data=False).graph
-    norms = {node.input[1] for node in graph.node if node.op_type == "LayerNormalization"}
+    norms = {node.input[1] for node in model.graph.node if node.op_type == "LayerNormalization"}
+    set_so: dict[str, Any] = {scale: [{"quant_type": types[8], "symmetric": False}] for scale in norms}
+    for tensor, found in (_sibling("qnn_mixed").overrides(model, kept) if kept else {}).items():
+        set_so[tensor] = [{"quant_type": types[found["bits"]]}]
+        if found["others"]:
+            set_so[tensor][0]["convert"] = {"quant_type": types[24 - found["bits"]], "recv_nodes": {*found["others"]}}
     config = get_qnn_qdq_config(
         source,
         Reader(),
-        activation_type=activations,
+        activation_type=types[bits],
         weight_type=QuantType.QInt8,
         per_channel=True,
-        init_overrides={scale: [{"quant_type": QuantType.QUInt8, "symmetric": False}] for scale in norms},
+        init_overrides=set_so,
+        # Conversions are all named; the tool's own would widen every reader of 16 bits as well.
+        add_qtype_converts=False,
     )
     quantize(source, out, config)
+
+
+def _emulate(model: str | bytes, path: str) -> Any:
+    """Run a quantized file on the processor as it is written, which the simulator agrees with."""
+    import numpy as np
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {name: row[None]})[0] for row in _load(path)])
+
+
+def _centred(rows: Any, reference: Any) -> float:
+    """Return the mean centred cosine, as `edgekit.fidelity.agreement` defines it, of rows of any length."""
+    import numpy as np
+
+    unit = rows.astype(np.float64)
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-30)
+    a, b = unit - reference.mean(axis=0), reference - reference.mean(axis=0)
+    return float(((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).mean())
+
+
+def _sibling(name: str) -> Any:
+    """Load a file beside this one, which imports nothing of edgekit either."""
+    import importlib.util
+    import sys
+
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{name}: cannot be loaded")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def _whole(model: Path, chip: dict[str, str]) -> Any:
