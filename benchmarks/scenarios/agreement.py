@@ -20,13 +20,14 @@ from edgekit.benchmarks.statistics import summary
 from edgekit.benchmarks.workloads.create import create
 from edgekit.benchmarks.workloads.inputs import gather
 from edgekit.bundle.reader import open_bundle
-from edgekit.cli.options import json_option, load_options, settings
+from edgekit.cli.options import json_option, load_options, per_tower, settings
 from edgekit.loading import load
 from edgekit.locations import resolve
 from edgekit.ratios import Ratio, ratio
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.scenarios.protocol import Trace, Workload
+    from edgekit.policies import Policy
 
 LIMIT = 0.02
 """Largest difference of a figure between the two generators."""
@@ -116,6 +117,7 @@ def agreement(
     variant: str | None,
     runtime: str | None,
     device: str,
+    policy: Policy | None,
     threads: int | None,
     engine_options: tuple[str, ...],
     as_json: bool,
@@ -125,7 +127,12 @@ def agreement(
         scenario, pipeline, "edgekit", batch, 0, (), streams, target_qps, 0.0, seconds, queries, False, 0, 0, ""
     )
     with load(
-        bundle, variant=variant, runtime=runtime, device=device, settings=settings(threads, engine_options)
+        bundle,
+        variant=per_tower(variant),
+        runtime=per_tower(runtime),
+        device=per_tower(device),
+        policy=policy,
+        settings=settings(threads, engine_options),
     ) as clip:
         workload = create(clip, pipeline, gather(None, open_bundle(resolve(bundle))), batch)
         for number in range(_WARM):
