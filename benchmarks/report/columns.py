@@ -21,7 +21,6 @@ _SINGLE = {
     "warm_ms": "warm_ms",
     "rss_peak": "rss_peak_mib",
     "uss_peak": "uss_peak_mib",
-    "arena": "arena_mib",
     "device_memory": "device_memory_mib",
     "above_idle": "joules_above_idle",
     "watts": "watts",

@@ -89,7 +89,6 @@ def _memory_and_energy(result: Result) -> str:
     asked = (
         ("Largest resident set", "rss_peak"),
         ("Largest memory of its own", "uss_peak"),
-        ("The engine's allocator", "arena"),
         ("The accelerator's memory", "device_memory"),
     )
     memory = [(term, numbers.figure(figure(result, metric(name)), "MiB")) for term, name in asked]

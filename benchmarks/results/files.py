@@ -123,11 +123,23 @@ def write(path: Path, result: Result) -> Path:
 def _result(plain: Any, where: str) -> Result:
     version = plain.get("schema_version") if isinstance(plain, dict) else None
     # Before the strict reading, so that a newer file is told apart from a damaged one.
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    known = isinstance(version, (int, float)) and not isinstance(version, bool)
+    if known and version < 1:
+        raise InputError(f"{where}: schema_version is {version}; there are versions 1 to {SCHEMA_VERSION}")
+    if known and version > SCHEMA_VERSION:
         raise InputError(
             f"{where}: schema_version is {version}, this edgekit reads up to {SCHEMA_VERSION}; upgrade edgekit"
         )
+    if known and version == 1:
+        plain = _from_version_1(plain)
     return schema.loads(Result, json.dumps(plain), where)
+
+
+def _from_version_1(plain: dict[str, Any]) -> dict[str, Any]:
+    """Leave out `memory.arena`, which no engine ever filled."""
+    memory = plain.get("memory")
+    kept = {name: value for name, value in memory.items() if name != "arena"} if isinstance(memory, dict) else memory
+    return {**plain, "schema_version": SCHEMA_VERSION, "memory": kept}
 
 
 def _text(value: Any, indent: str) -> str:

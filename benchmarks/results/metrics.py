@@ -52,7 +52,6 @@ METRICS = (
     Metric("throughput", "throughput", "samples/s", "higher"),
     Metric("rss_peak", "memory.rss_peak", "MiB", "lower"),
     Metric("uss_peak", "memory.uss_peak", "MiB", "lower"),
-    Metric("arena", "memory.arena", "MiB", "lower"),
     Metric("device_memory", "memory.device", "MiB", "lower"),
     Metric("per_inference", "energy.per_inference", "J", "lower"),
     Metric("above_idle", "energy.above_idle", "J", "lower"),

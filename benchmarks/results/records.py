@@ -9,7 +9,7 @@ from edgekit.benchmarks.limits.records import Profile
 from edgekit.benchmarks.results.context_records import Context
 from edgekit.benchmarks.results.energy_records import Energy, Series
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Pipeline = Literal["image", "text", "photo"]
 """``image``: pixels to embedding; ``text``: text to embedding; ``photo``: encoded photo to ranked labels."""
@@ -224,7 +224,6 @@ class Memory:
         rss_peak: largest resident set, as the kernel kept it.
         rss_import: resident set before the bundle was loaded.
         uss_peak: largest memory of this process alone that was sampled; None where the system does not tell.
-        arena: the engine's own allocator, where it tells; None elsewhere.
         device: of the accelerator, where it tells; None elsewhere.
         swapped: of the process in swap at the end of the measured part.
         faults: pages, not MiB, that had to be read from the disk during the measured part.
@@ -233,7 +232,6 @@ class Memory:
     rss_peak: float
     rss_import: float
     uss_peak: float | None
-    arena: float | None
     device: float | None
     swapped: float = 0.0
     faults: int = 0

@@ -146,7 +146,6 @@ def _memory(pieces: Pieces) -> Memory:
         rss_peak=found.rss_peak,
         rss_import=found.rss_import,
         uss_peak=max(unique.values) if unique is not None and unique.values else None,
-        arena=None,
         device=max((max(s.values) for s in on_device if s.values), default=None),
         swapped=found.swapped,
         faults=found.faults,

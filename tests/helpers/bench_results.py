@@ -182,7 +182,7 @@ def result(
             throttling=sustained,
             leak=False,
         ),
-        memory=records.Memory(size / 2**20 * 1.35 + 180, 96.0, size / 2**20 * 1.3 + 150, size / 2**20 * 0.2, None),
+        memory=records.Memory(size / 2**20 * 1.35 + 180, 96.0, size / 2**20 * 1.3 + 150, None),
         energy=_energy(device, throughput, seconds),
         accuracy=records.Accuracy(
             records.Golden(True, 0.9981, 0.9967, 14),

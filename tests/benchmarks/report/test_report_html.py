@@ -201,7 +201,6 @@ def test_missing_figures_do_not_stop_a_report() -> None:
         ("latency.histogram", ()),
         ("accuracy.agreement", None),
         ("memory.uss_peak", None),
-        ("memory.arena", None),
         ("context.before.other_load", None),
         ("context.device.board", ""),
         ("context.device.soc", ""),

@@ -124,11 +124,11 @@ def test_a_rule_about_what_is_unmeasured_is_broken() -> None:
 
 
 def test_a_change_from_nothing_has_no_percentage() -> None:
-    old = changed(OLD, "memory.arena", 0.0)
-    failed, reason = judged(old, OLD, "arena>+5%")
+    old, new = changed(OLD, "memory.device", 0.0), changed(OLD, "memory.device", 30.0)
+    failed, reason = judged(old, new, "device_memory>+5%")
     assert failed
     assert "needs values above 0: 0 was the old" in reason
-    assert of(compare(old, OLD, [parse("arena>1000")]), "arena").outcome == "worse"
+    assert of(compare(old, new, [parse("device_memory>1000")]), "device_memory").outcome == "worse"
 
 
 def test_directions_that_nobody_knows_are_told_as_they_are() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +99,47 @@ def test_results_that_lack_later_fields_still_read() -> None:
     del plain["profiles"], plain["memory"]["swapped"], plain["memory"]["faults"], plain["phases"]["prepare_ms"]
     (found,) = files.loads(json.dumps(plain), "old.json")
     assert (found.profiles, found.memory.swapped, found.memory.faults) == ((), 0.0, 0)
+
+
+@pytest.mark.parametrize("arena", [None, 33.5])
+def test_results_of_version_1_lose_the_field_that_nothing_filled(arena: float | None) -> None:
+    found = bench_results.result()
+    plain = json.loads(files.dumps(found))
+    plain["schema_version"] = 1
+    plain["memory"]["arena"] = arena
+    (read,) = files.loads(json.dumps(plain), "old.json")
+    assert read == found
+    assert json.loads(files.dumps(read))["schema_version"] == 2
+    both = files.loads(json.dumps({"results": [plain, json.loads(files.dumps(found))]}), "both.json")
+    assert both == (found, found)
+
+
+@pytest.mark.parametrize(
+    ("version", "memory", "said"),
+    [
+        (2, {"arena": None}, "x.json.memory: unknown field 'arena'"),
+        (1, {"arena": None, "attic": 1}, "x.json.memory: unknown field 'attic'"),
+        (True, {}, "schema_version"),
+        (99.0, {}, "schema_version is 99.0, this edgekit reads up to 2; upgrade edgekit"),
+        (0, {}, "schema_version is 0; there are versions 1 to 2"),
+        (-1, {}, "schema_version is -1; there are versions 1 to 2"),
+        ("1", {}, "schema_version"),
+    ],
+)
+def test_only_version_1_had_it(version: object, memory: dict[str, object], said: str) -> None:
+    plain = json.loads(files.dumps(bench_results.result()))
+    plain["schema_version"] = version
+    plain["memory"].update(memory)
+    with pytest.raises(InputError, match=re.escape(said)):
+        files.loads(json.dumps(plain), "x.json")
+
+
+@pytest.mark.parametrize("memory", [None, 3, [], "much"])
+def test_a_result_of_version_1_without_memory_is_still_named(memory: object) -> None:
+    plain = json.loads(files.dumps(bench_results.result()))
+    plain.update(schema_version=1, memory=memory)
+    with pytest.raises(InputError, match=r"x\.json\.memory: expected"):
+        files.loads(json.dumps(plain), "x.json")
 
 
 def test_a_number_that_is_not_finite_is_never_written(tmp_path: Path) -> None:
