@@ -130,6 +130,7 @@ def emulate(eight: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
         made.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
     graph = made.graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
+    outputs = {taken.name for taken in graph.output}
     makers = {name: node for node in graph.node for name in node.output}
     readers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
     for node in graph.node:
@@ -137,20 +138,19 @@ def emulate(eight: onnx.ModelProto, kept: Collection[str]) -> onnx.ModelProto:
             readers.setdefault(name, []).append((node, position))
     before: dict[str, list[onnx.NodeProto]] = {}
     for first in [node for node in graph.node if node.op_type == "QuantizeLinear"]:
-        for second, _ in readers.get(first.output[0], []):
-            maker = makers.get(first.input[0])
-            if second.op_type != "DequantizeLinear" or maker is None or _named(maker) not in kept:
-                continue
+        maker = makers.get(first.input[0])
+        if maker is None or _named(maker) not in kept:
+            continue
+        for second in [node for node, _ in readers.get(first.output[0], []) if node.op_type == "DequantizeLinear"]:
             wide, pair = _wide(graph, first, second, stored)
             before[second.output[0]] = pair
             for reader, position in readers.get(second.output[0], []):
                 if _named(reader) in kept:
                     reader.input[position] = wide
             # The file's own output is written in 16 bits by a node of 16 bits.
-            for taken in graph.output:
-                if taken.name == second.output[0]:
-                    second.input[:] = pair[1].input[:]
-                    second.domain = _DOMAIN
+            if second.output[0] in outputs:
+                second.input[:] = pair[1].input[:]
+                second.domain = _DOMAIN
     nodes = [node for old in graph.node for node in (*before.get(old.output[0], ()), _copy(old))]
     del graph.node[:]
     graph.node.extend(nodes)
