@@ -1,0 +1,141 @@
+"""ncnn's form of the tiny towers means what the towers mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.adapting import unit_rows
+from edgekit.bundle import schema
+from edgekit.converters.graph import store
+from edgekit.converters.targets import ncnn_graph, rewrites
+from edgekit.converters.targets import ncnn_prepare_worker as preparing
+from edgekit.errors import UnsupportedModelError
+
+
+def prepared(folder, master, shape, tower):
+    request = preparing.Request(str(master), shape, tower)
+    (folder / preparing.REQUEST).write_text(schema.dumps(request))
+    preparing.main(folder)
+    facts = schema.loads(preparing.Facts, (folder / preparing.FACTS).read_bytes(), preparing.FACTS)
+    return facts, store.load(folder / preparing.GRAPH)
+
+
+def test_the_text_tower_looks_nothing_up_and_means_the_same(masters, rows, tmp_path) -> None:
+    path, shape, ids = masters["text"]
+    facts, model = prepared(tmp_path, path, shape, "text")
+    assert facts.inputs == (ncnn_graph.WORDS, "token_ids")
+    assert facts.input == "token_ids"
+    assert facts.masks == 1
+    assert {value.type.tensor_type.elem_type for value in model.graph.input} == {TensorProto.FLOAT}
+    table = np.load(tmp_path / preparing.TABLE)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = np.concatenate(
+        [session.run(None, {"words": table[row][None], "token_ids": row[None].astype(np.float32)})[0] for row in ids]
+    )
+    np.testing.assert_allclose(unit_rows(found), rows(path, ids), atol=1e-5)
+
+
+def test_the_image_tower_takes_pixels_as_floats_and_means_the_same(masters, rows, tmp_path) -> None:
+    path, shape, pixels = masters["image"]
+    facts, model = prepared(tmp_path, path, shape, "image")
+    assert facts.inputs == ("pixels",)
+    assert "Cast" not in {node.op_type for node in model.graph.node}
+    np.testing.assert_allclose(unit_rows(rows(model, pixels.astype(np.float32))), rows(path, pixels), atol=1e-5)
+
+
+def test_ids_that_nothing_else_reads_are_no_input() -> None:
+    model = lookup([helper.make_node("ReduceMax", ["rows"], ["y"], axes=[1], keepdims=0)])
+    ncnn_graph.take_table_out(model)
+    assert not ncnn_graph.compute_in_float(model)
+    assert [value.name for value in model.graph.input] == [ncnn_graph.WORDS]
+
+
+def lookup(nodes, tables=("table",)) -> onnx.ModelProto:
+    """Ids int32 (1, 3) that are looked up in tables of 5 rows."""
+    found = [
+        helper.make_node("Gather", [name, "ids"], ["rows" if name == tables[0] else f"{name}.rows"]) for name in tables
+    ]
+    stored = [numpy_helper.from_array(np.ones((5, 2), np.float32), name) for name in tables]
+    given = helper.make_tensor_value_info("ids", TensorProto.INT32, [1, 3])
+    taken = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    graph = helper.make_graph([*found, *nodes], "g", [given], [taken], stored)
+    return onnx.shape_inference.infer_shapes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    )
+
+
+def test_two_tables_are_refused_by_name() -> None:
+    model = lookup([helper.make_node("Add", ["rows", "other.rows"], ["y"])], ("table", "other"))
+    with pytest.raises(UnsupportedModelError, match=r"looks its ids up in \['other', 'table'\].*mnn or openvino"):
+        ncnn_graph.take_table_out(model)
+
+
+def test_pixels_that_are_not_cast_are_refused(masters, folded) -> None:
+    model = folded("text")
+    with pytest.raises(UnsupportedModelError, match="does not begin by casting its pixels"):
+        model.graph.node[0].op_type = "Identity"
+        ncnn_graph.float_pixels(model)
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize("axes", [[1], [-1], [1, 2]])
+def test_sums_are_means_and_mean_the_same(axes, keepdims) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("ReduceSum", ["x", "axes"], ["y"], "total", keepdims=keepdims)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * (3 if keepdims else 3 - len(axes)))],
+        [numpy_helper.from_array(np.array(axes, np.int64), "axes")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert ncnn_graph.sums_as_means(model) == 1
+    onnx.checker.check_model(model)
+    assert [node.op_type for node in model.graph.node] == ["ReduceMean", "Mul"]
+    values = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = values.sum(axis=tuple(axes), keepdims=bool(keepdims))
+    np.testing.assert_allclose(session.run(None, {"x": values})[0], wanted, atol=1e-5)
+    assert ncnn_graph.sums_as_means(model) == 0
+
+
+def test_a_sum_of_unknown_axes_is_refused() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("ReduceSum", ["x"], ["y"], "total")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    with pytest.raises(UnsupportedModelError, match=r"'total' \(ReduceSum\) has no fixed axes"):
+        ncnn_graph.sums_as_means(helper.make_model(graph))
+
+
+@pytest.mark.parametrize("shape", [[], [1], [2, 3]])
+@pytest.mark.parametrize("value", [np.array([True]), np.array([2.5], np.float32), None])
+def test_fills_are_stored_as_what_they_are(shape, value) -> None:
+    given = {} if value is None else {"value": numpy_helper.from_array(value)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("ConstantOfShape", ["shape"], ["filled"], "fill", **given),
+            helper.make_node("Identity", ["filled"], ["y"]),
+        ],
+        "g",
+        [],
+        [
+            helper.make_tensor_value_info(
+                "y", TensorProto.BOOL if value is not None and value.dtype == bool else 1, None
+            )
+        ],
+        [numpy_helper.from_array(np.array(shape, np.int64), "shape")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert rewrites.store_fills(model) == 1
+    assert [tensor.name for tensor in model.graph.initializer] == ["filled"]
+    stored = numpy_helper.to_array(model.graph.initializer[0])
+    assert stored.shape == tuple(shape)
+    assert stored.dtype == (np.float32 if value is None else value.dtype)
+    assert (stored == (0 if value is None else value[0])).all()
+    assert rewrites.store_fills(model) == 0
