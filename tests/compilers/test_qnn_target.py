@@ -68,8 +68,7 @@ def test_the_file_opens_on_a_processor_too_and_says_nearly_the_same(tmp_path):
     target, chip = catalog.find("qcs6490")
     asked, rows = job(tmp_path, "image", chip, "a16w8")
     built = target.build(asked, lambda _: None)
-    model = built.files[0].read_bytes()
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(built.files[0]), providers=["CPUExecutionProvider"])
     inputs = np.load(asked.inputs["held-out"])
     found = np.concatenate([session.run(None, {built.input.name: row[None]})[0] for row in inputs])
     found /= np.linalg.norm(found, axis=1, keepdims=True)
@@ -80,7 +79,7 @@ def test_mixed_precision_widens_what_the_goal_needs_and_no_more(tmp_path):
     target, chip = catalog.find("qcs6490")
     asked, rows = job(tmp_path, "image", chip, "hybrid")
     # Above what 8 bits reach and below what 16 do, for this net.
-    asked = replace(asked, goal=0.999)
+    asked = replace(asked, goal=0.998)
     built = target.build(asked, lambda _: None)
     wide, whole = map(int, built.facts["nodes in 16 bits"].split(" of "))
     assert 0 < wide < whole
@@ -88,7 +87,7 @@ def test_mixed_precision_widens_what_the_goal_needs_and_no_more(tmp_path):
     assert built.facts["nodes"].endswith(" on QNNExecutionProvider")
     # What was tried without the simulator is what was built, and what the simulator computes.
     eight, reached, as_built = map(float, re.findall(r"\d\.\d{4}", built.facts["chosen by"]))
-    assert eight < 0.999 <= reached
+    assert eight < 0.998 <= reached
     assert abs(as_built - reached) < 0.002
     assert abs(agreement(built.rows["held-out"], rows).centred_mean - as_built) < 0.003
 
