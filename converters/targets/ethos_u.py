@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.adapting import unit_rows
+from edgekit.adapting import PROJECTION, unit_rows
 from edgekit.converters.litert import work as litert_work
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT
 from edgekit.converters.quantize.records import TowerDecision
-from edgekit.converters.targets import inputs
+from edgekit.converters.targets import ethos_input, inputs, prepare_worker, steps
 from edgekit.converters.targets.records import Built, Chip
 from edgekit.converters.toolchains import catalog, work
 from edgekit.errors import ConversionError
@@ -99,7 +99,9 @@ class EthosU:
         """
         start = time.monotonic()
         plain = job.folder / f"{job.tower}.tflite"
-        made = _litert(job, plain, on_stage)
+        master = job.master if job.precision is None else _prepared(job, on_stage)
+        made = _litert(job, master, plain, on_stage)
+        joined = job.precision is not None and job.tower == "image" and ethos_input.take_pixels(plain)
         rows = {}
         for part in (HELD_OUT, GOLDEN):
             found: Any = np.load(inputs.embed("litert", plain, job.inputs[part], on_stage))
@@ -110,6 +112,7 @@ class EthosU:
         if job.precision is not None:
             compiled, answer = _vela(job, plain, on_stage)
             facts = _facts(compiled)
+            facts["pixels"] = "uint8, requantized" if joined else "converted by way of float32"
             toolchain["ethos-u-vela"] = str(answer.result["version"])
             peak = max(peak, answer.peak_bytes)
         else:
@@ -117,7 +120,7 @@ class EthosU:
         return Built(
             files=(plain,),
             input=made.input,
-            output=made.output,
+            output=made.output if job.precision is None else replace(made.output, name=PROJECTION),
             rows=rows,
             precision=job.precision or "fp32",
             facts=facts,
@@ -127,13 +130,28 @@ class EthosU:
         )
 
 
-def _litert(job: TowerJob, out: Path, on_stage: Callable[[str], None]) -> Compiled:
+def _prepared(job: TowerJob, on_stage: Callable[[str], None]) -> Path:
+    """Make a graph without what the NPU leaves to the processor: lengths of rows, and averages with channels first."""
+    asked = prepare_worker.Request(
+        str(job.master.absolute()),
+        job.shape,
+        job.tower,
+        "ethos_u",
+        scaling_outside=False,
+        biases=False,
+        averages=False,
+    )
+    steps.prepare(job, asked, on_stage)
+    return job.folder / prepare_worker.GRAPH
+
+
+def _litert(job: TowerJob, master: Path, out: Path, on_stage: Callable[[str], None]) -> Compiled:
     from edgekit.converters.litert.compile import TowerShape, compile_tower
 
     decision = TowerDecision({litert_work.EVERY_GROUP: litert_work.FULL_INTEGER}) if job.precision else None
     samples = np.load(job.inputs[CALIBRATION])
     named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
-    return compile_tower(job.master, out, job.tower, TowerShape(job.shape[1:]), decision, [samples], named)
+    return compile_tower(master, out, job.tower, TowerShape(job.shape[1:]), decision, [samples], named)
 
 
 def _vela(job: TowerJob, plain: Path, on_stage: Callable[[str], None]) -> tuple[_Compiled, work.Answer]:

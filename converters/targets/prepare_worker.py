@@ -10,7 +10,7 @@ from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.converters import children
 from edgekit.converters.graph import store
-from edgekit.converters.targets import choices, operators, pooling, rewrites, static
+from edgekit.converters.targets import averages, choices, operators, pooling, rewrites, static
 
 REQUEST, FACTS, GRAPH = "prepare.json", "prepared.json", "chip.onnx"
 
@@ -29,6 +29,7 @@ class Request:
         lengths: whether the compiler takes ReduceL2; see `rewrites.spell_lengths_out`.
         argmax: whether the compiler takes ArgMax in the middle of a graph; see `pooling.by_table`.
         choices: whether the compiler takes a Where on a computed condition; see `choices.spell_choices_out`.
+        averages: whether the compiler takes averages over a picture; see `averages.spell_averages_out`.
         out: name of the file to write; weights go into one beside it.
     """
 
@@ -41,6 +42,7 @@ class Request:
     lengths: bool = True
     argmax: bool = True
     choices: bool = True
+    averages: bool = True
     out: str = GRAPH
 
 
@@ -81,6 +83,8 @@ def main(folder: Path) -> None:
     biases = rewrites.give_biases(model) if asked.biases else 0
     if not asked.lengths:
         rewrites.spell_lengths_out(model)
+    if not asked.averages:
+        averages.spell_averages_out(model)
     if not asked.choices:
         choices.spell_choices_out(model)
     if not asked.argmax:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edgekit.converters.quantize.data import HELD_OUT
@@ -32,6 +33,18 @@ def test_layer_norm_stays_on_the_npu(built) -> None:
     # A LayerNorm that Vela cannot take leaves these behind.
     assert not any(op in left for op in ("MEAN", "RSQRT", "SQUARED_DIFFERENCE", "BATCH_MATMUL", "SOFTMAX", "CONV_2D"))
     assert made.facts["operators on the NPU"]
+
+
+def test_neither_pixels_nor_lengths_are_left_to_the_processor(built) -> None:
+    made, _ = built
+    left = made.facts["operators on the processor"]
+    # Before: the cast and the rounding of every pixel, and whatever brings rows to length one.
+    assert not any(op in left for op in ("CAST", "ABS", "REDUCE_MAX", "SQRT", "SUM"))
+    assert "QUANTIZE" not in left.replace("DEQUANTIZE", "")
+    assert made.facts["pixels"] == "uint8, requantized"
+    assert made.output.name == "projection"
+    for rows in made.rows.values():
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
 
 
 def test_time_and_memory_are_told_as_estimates(built) -> None:
