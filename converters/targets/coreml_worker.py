@@ -72,7 +72,31 @@ def _module(path: Path) -> Any:
     from onnx2torch import convert
 
     _plain_extremes()
-    return convert(onnx.load(path)).eval()
+    return convert(_readable(onnx.load(path))).eval()
+
+
+def _readable(model: Any) -> Any:
+    """Return the graph as onnx2torch 1.5.15 reads it.
+
+    It looks an input up that is left out at the end, and finds none ("Dynamic value of min/max"); and it cannot flatten
+    from axis 0, which a reshape to the shape that is known does.
+    """
+    import numpy as np
+    from onnx import numpy_helper
+
+    values = (*model.graph.value_info, *model.graph.output)
+    shapes = {one.name: [dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in values}
+    for node in model.graph.node:
+        while node.input and not node.input[-1]:
+            del node.input[-1]
+        if node.op_type == "Flatten" and node.output[0] in shapes:
+            name = f"{node.output[0]}.shape"
+            shape = np.asarray(shapes[node.output[0]], np.int64)
+            model.graph.initializer.append(numpy_helper.from_array(shape, name))
+            node.op_type = "Reshape"
+            node.input.append(name)
+            del node.attribute[:]
+    return model
 
 
 def _plain_extremes() -> None:

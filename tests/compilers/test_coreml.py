@@ -7,9 +7,10 @@ import subprocess
 import zipfile
 
 import numpy as np
+import onnxruntime
 import pytest
 
-from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
+from edgekit.converters.quantize.data import GOLDEN, HELD_OUT, SEARCH
 from edgekit.converters.targets import catalog
 from edgekit.converters.toolchains import store
 from edgekit.errors import ConversionError
@@ -101,3 +102,40 @@ def test_a_module_that_differs_from_the_graph_is_refused(attention, tmp_path) ->
         ConversionError, match=r"the torch module of the graph differs from it by 1|differs from it by \d"
     ):
         target.build(job, lambda _: None)
+
+
+def test_forms_that_the_converter_cannot_read_are_written_otherwise(attention, tmp_path) -> None:
+    """A Clip without its upper end, and a Flatten from axis 0: the starter's text tower has both."""
+    from dataclasses import replace
+
+    import onnx
+    from onnx import helper, numpy_helper
+
+    target, chip = catalog.find("coreml")
+    job, reference = attention("text", chip, "fp32", tmp_path)
+    model = onnx.load(str(job.master))
+    last = next(node for node in reversed(model.graph.node) if node.op_type == "MatMul")
+    place, name = list(model.graph.node).index(last), last.output[0]
+    last.output[0] = "straight"
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(-1e4), "low"))
+    nodes = [
+        helper.make_node("Clip", ["straight", "low", ""], ["clipped"]),
+        helper.make_node("Flatten", ["clipped"], ["flat"], axis=0),
+        helper.make_node("Relu", ["flat"], ["positive"]),
+        helper.make_node("Flatten", ["positive"], ["row"], axis=0),
+        helper.make_node("Add", ["row", "clipped"], [name]),
+    ]
+    for node in reversed(nodes):
+        model.graph.node.insert(place + 1, node)
+    changed = tmp_path / "changed.onnx"
+    onnx.save(model, str(changed))
+    session = onnxruntime.InferenceSession(str(changed), providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0].name
+    wanted = {
+        part: np.concatenate([session.run(None, {given: row[None]})[0] for row in np.load(path)])
+        for part, path in job.inputs.items()
+    }
+    np.save(job.reference, wanted[SEARCH])
+    built = target.build(replace(job, master=changed), lambda _: None)
+    assert agreement(built.rows[HELD_OUT], wanted[HELD_OUT]).centred_min > 0.9999
+    assert agreement(built.rows[HELD_OUT], reference).centred_mean < 0.9999
