@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 from edgekit.benchmarks import cli_output
 from edgekit.benchmarks.running.choosing import settle
 from edgekit.benchmarks.running.events import Note, Phase
+from edgekit.benchmarks.running.interrupting import RunInterruptedError
 from edgekit.benchmarks.running.request import PUBLISH, QUICK, RunRequest, check
 from edgekit.benchmarks.running.run import run
 from edgekit.cli.options import lines_of, settings
@@ -30,7 +31,7 @@ def run_here(asked: Asked) -> bool:
     """Make every run that was asked for, print it, and write what was to be written.
 
     A run that fails does not take the others of a sweep with it, nor what was measured before it; a file that cannot be
-    written does not take what is printed.
+    written does not take what is printed. Ctrl-C ends a sweep, and leaves what was measured until then.
 
     Args:
         asked: as it was typed.
@@ -40,40 +41,65 @@ def run_here(asked: Asked) -> bool:
 
     Raises:
         EdgekitError: the request cannot be run, or its only run failed.
+        KeyboardInterrupt: Ctrl-C came; what was measured until then is printed and written.
     """
     wanted = requests(asked)
     for request in wanted:
         check(request)
-    results: list[Result] = []
-    failures: list[str] = []
-    notes: list[str] = []
+    made, interrupted = _Made([], [], []), False
     with cli_output.live() as tell:
-        tell(Phase("choose"))
-        first = settle(wanted[0], tell)
-        for number, request in enumerate(wanted, 1):
-            if len(wanted) > 1:
-                tell(Note(f"run {number} of {len(wanted)}: {_combination(request)}"))
-            try:
-                found = run(_as_chosen(request, first), partial(_heard, tell, notes))
-            except ExecutionError as error:
-                if len(wanted) == 1:
-                    raise
-                failures.append(f"{_combination(request)}: {error}")
-                continue
-            results.append(found)
-            try:
-                cli_output.keep(asked, results)
-            except (EdgekitError, OSError) as error:
-                # The disk is full, most likely: what was measured is printed all the same.
-                failures.append(f"-o {asked.output}: {error}")
+        try:
+            _make(asked, wanted, made, tell)
+        except KeyboardInterrupt:
+            interrupted = True
     # A terminal has shown them already.
-    for note in notes if not sys.stderr.isatty() else ():
+    for note in made.notes if not sys.stderr.isatty() else ():
         click.echo(note, err=True)
-    for failure in failures:
+    for failure in made.failures:
         click.echo(f"failed: {failure}", err=True)
-    if results:
-        cli_output.show(asked, results)
-    return not failures and cli_output.good(asked, results)
+    if made.results:
+        cli_output.show(asked, made.results)
+    if interrupted:
+        raise KeyboardInterrupt
+    return not made.failures and cli_output.good(asked, made.results)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was made of a sweep so far: results, runs that failed, and what runs said could not be had."""
+
+    results: list[Result]
+    failures: list[str]
+    notes: list[str]
+
+
+def _make(asked: Asked, wanted: Sequence[RunRequest], made: _Made, tell: Callable[[Event], None]) -> None:
+    """Make every run; what an interrupted one had measured is kept."""
+    tell(Phase("choose"))
+    first = settle(wanted[0], tell)
+    for number, request in enumerate(wanted, 1):
+        if len(wanted) > 1:
+            tell(Note(f"run {number} of {len(wanted)}: {_combination(request)}"))
+        try:
+            found = run(_as_chosen(request, first), partial(_heard, tell, made.notes))
+        except RunInterruptedError as error:
+            _keep(asked, made, error.result)
+            raise
+        except ExecutionError as error:
+            if len(wanted) == 1:
+                raise
+            made.failures.append(f"{_combination(request)}: {error}")
+            continue
+        _keep(asked, made, found)
+
+
+def _keep(asked: Asked, made: _Made, found: Result) -> None:
+    made.results.append(found)
+    try:
+        cli_output.keep(asked, made.results)
+    except (EdgekitError, OSError) as error:
+        # The disk is full, most likely: what was measured is printed all the same.
+        made.failures.append(f"-o {asked.output}: {error}")
 
 
 def requests(asked: Asked) -> tuple[RunRequest, ...]:

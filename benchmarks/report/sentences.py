@@ -93,7 +93,7 @@ def evidence(result: Result) -> list[tuple[str, str]]:
     throttled = sorted({*found.context.before.throttled, *found.context.after.throttled})
     loads = tuple(map(_load, (found.context.before.other_load, found.context.after.other_load)))
     rows = [
-        ("Length", f"{_length(result)}, {found.latency.n:,} queries; asked for {numbers.duration(plan.seconds)}"),
+        ("Length", f"{length(result)}, {found.latency.n:,} queries; asked for {numbers.duration(plan.seconds)}"),
         ("Golden check before", _golden(found.accuracy.before)),
         ("Golden check after", _golden(found.accuracy.after)),
         ("Steadiness", change),
@@ -133,7 +133,8 @@ def _golden(found: Golden) -> str:
     return f"{outcome}, least cosine {found.cosine:.4f}, centred {found.centred:.4f} (n={found.n})"
 
 
-def _length(result: Result) -> str:
+def length(result: Result) -> str:
+    """Return how long the measured part took, which is not always what was asked for."""
     return numbers.duration(sum(minute.seconds for minute in result.minutes) or result.plan.seconds)
 
 

@@ -24,7 +24,7 @@ def summary(result: Result) -> str:
         the command that repeats the run.
     """
     subject, plan = result.subject, result.plan
-    length = f"{result.latency.n:,} queries in {numbers.duration(plan.seconds)}"
+    length = f"{result.latency.n:,} queries in {sentences.length(result)}"
     lines = [
         f"{subject.bundle} {subject.variant} on {names.engine(subject)}  {result.verdict}",
         ", ".join((names.device(result.context.device), names.settings(plan), names.work(plan), length)),

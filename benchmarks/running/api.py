@@ -65,6 +65,8 @@ def bench(
     Raises:
         InputError: an argument cannot be used.
         EdgekitError: nothing opens the bundle here, or the measured process failed.
+        RunInterruptedError: Ctrl-C came when something had been measured, and the main thread called this: a
+            `KeyboardInterrupt` whose `result` is of that part.
     """
     if isinstance(bundle, bytes):
         raise InputError("a bundle in memory cannot be measured: another process opens it; give the path of a file")

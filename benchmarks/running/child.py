@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from edgekit import errors
@@ -42,7 +43,7 @@ class Child:
         path = json.dumps([entry for entry in sys.path if entry])
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START, path, module, str(folder)],
-            # Never written to: its end tells the child that its parent is gone, however that ended.
+            # Its end tells the child that its parent is gone, however that ended; see `stop`.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -81,6 +82,12 @@ class Child:
         if code != 0:
             how = f"was ended by {ended_by(-code)}" if code < 0 else f"failed with exit code {code}"
             raise ExecutionError(f"the measured process {how}{self._last_lines()}")
+
+    def stop(self) -> None:
+        """Ask the process to end what it measures, and to keep that; one that has ended is not asked."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with suppress(BrokenPipeError):
+                os.write(self._process.stdin.fileno(), b"\n")
 
     def close(self) -> None:
         """End the process and whatever it started; closing twice is harmless."""

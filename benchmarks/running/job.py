@@ -63,6 +63,7 @@ class Found:
         packages: versions of what was imported.
         python: version.
         refused: why LoadGen, where it issued the queries, does not take the run for valid.
+        interrupted: where the run was ended by Ctrl-C, such as ``in the measured part``; empty where it was not.
     """
 
     subject: Subject
@@ -81,6 +82,7 @@ class Found:
     packages: dict[str, str]
     python: str
     refused: tuple[str, ...] = ()
+    interrupted: str = ""
 
 
 def write_job(folder: Path, job: Job) -> None:

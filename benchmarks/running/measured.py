@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # Warm is when two groups of queries have the same median; a share of the measured part at most is spent on it.
 _GROUP, _STABLE = 5, 0.05
 _MOST_SHARE, _LEAST_SECONDS, _MOST_SECONDS = 0.25, 0.5, 30.0
+LEAST = 2
+"""Queries that a run must have for figures: its end is compared with its begin."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,16 @@ class Opened:
     clip: Clip
 
 
-def measure(job: Job, imported: float, tell: Callable[[Event], None]) -> tuple[Found, Trace]:
+def measure(
+    job: Job, imported: float, tell: Callable[[Event], None], asked: Callable[[], bool] = lambda: False
+) -> tuple[Found, Trace]:
     """Do the whole of a job in this process, which has imported the engine and opened nothing.
 
     Args:
         job: what to do.
         imported: milliseconds that importing took.
         tell: called with what goes on.
+        asked: says whether the measured part is to end early, and what was measured of it to be kept.
 
     Returns:
         What was found, and every query.
@@ -77,10 +82,20 @@ def measure(job: Job, imported: float, tell: Callable[[Event], None]) -> tuple[F
     first, *rest = _warm(workload, job)
     tell(Phase("measure", plan.seconds))
     # Imported here: none of it belongs to the cost of importing edgekit.
+    from edgekit.benchmarks.scenarios.crew import StopEarlyError
     from edgekit.benchmarks.scenarios.run import judged
 
+    stopped = False
+
+    def tick(seconds: float, queries: int) -> None:
+        nonlocal stopped
+        tell(Tick(seconds, plan.seconds, queries))
+        if asked() and queries >= LEAST:
+            stopped = True
+            raise StopEarlyError
+
     cpu, faults = _usage()
-    trace, refused = judged(plan, workload, lambda seconds, queries: tell(Tick(seconds, plan.seconds, queries)))
+    trace, refused = judged(plan, workload, tick)
     cpu, faults = _usage()[0] - cpu, _usage()[1] - faults
     memory = status("self")
     tell(Phase("check"))
@@ -105,6 +120,7 @@ def measure(job: Job, imported: float, tell: Callable[[Event], None]) -> tuple[F
         packages=_packages(),
         python=platform.python_version(),
         refused=refused,
+        interrupted=f"in the measured part, for which {plan.seconds:g} s were asked" if stopped else "",
     )
     opened.clip.close()
     return found, trace

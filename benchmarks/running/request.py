@@ -106,7 +106,7 @@ def plan_of(request: RunRequest) -> Plan:
         The plan. Where no number of queries was asked for, a run that is long enough to be VALID makes as many as its
         percentile needs; a shorter one ends when its time is over.
     """
-    # Two at least, so that the end can be compared with the begin.
+    # Two at least, so that the end can be compared with the begin; see `measured.LEAST`.
     needed = int(rules.QUERIES[rules.PERCENTILE[request.scenario]].limit) if request.seconds >= QUICK else 2
     return Plan(
         scenario=request.scenario,

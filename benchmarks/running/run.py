@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from edgekit.benchmarks.running.child import Child
 from edgekit.benchmarks.running.choosing import settle
 from edgekit.benchmarks.running.events import Phase, Sample, Tick
 from edgekit.benchmarks.running.extras import add_extras
+from edgekit.benchmarks.running.interrupting import RunInterruptedError, interrupts
 from edgekit.benchmarks.running.job import Job, read_found, write_job
 from edgekit.benchmarks.running.process_memory import ProcessMemory
 from edgekit.benchmarks.running.request import check, idle_seconds, plan_of
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgekit.benchmarks.meters.protocol import Meter
+    from edgekit.benchmarks.meters.samples import Key
+    from edgekit.benchmarks.results.energy_records import Baseline
     from edgekit.benchmarks.results.records import Result
     from edgekit.benchmarks.running.events import Event
+    from edgekit.benchmarks.running.interrupting import Interrupts
+    from edgekit.benchmarks.running.job import Found
     from edgekit.benchmarks.running.request import RunRequest
 
 _WORKER = "edgekit.benchmarks.running.worker"
@@ -58,6 +63,7 @@ def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
     Raises:
         InputError: the request, the bundle, or the data cannot be used.
         EdgekitError: nothing opens the bundle here, or the measured process failed, crashed or hung.
+        RunInterruptedError: Ctrl-C came when something had been measured; it has the result of that.
     """
     check(request)
     bundle = open_bundle(resolve(request.bundle))
@@ -75,16 +81,23 @@ def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
     idle_before = baseline.idle(meters, seconds)
     before = state.read(root, glance)
     cost = _Cost()
-    with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
+    # From these phases on Ctrl-C keeps what there is; LoadGen has no way to end a test early.
+    keeping = ("measure", "check") if settled.generator == "edgekit" else ("check",)
+    with interrupts() as heard, tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
         folder = Path(name)
         write_job(folder, _job(settled))
         on_event(Phase("import"))
         with Child(_WORKER, folder) as child, Sampler([*meters, OtherLoad(root), ProcessMemory(child.pid)]) as sampler:
-            child.follow(lambda event: _pass_on(event, on_event, cost, sampler), request.silence)
+
+            def tell(event: Event) -> None:
+                if isinstance(event, Phase) and event.name in keeping:
+                    heard.ask = child.stop
+                _pass_on(event, on_event, cost, sampler)
+
+            child.follow(tell, request.silence)
         found, trace = read_found(folder)
-    after = state.read(root, glance)
-    on_event(Phase("idle after", seconds))
-    idle_after = baseline.idle(meters, seconds)
+        after = state.read(root, glance)
+    found, idle_after = _rest(found, heard, meters, seconds, on_event)
     pieces = Pieces(
         request=settled,
         date=date,
@@ -101,8 +114,13 @@ def run(request: RunRequest, on_event: Callable[[Event], None]) -> Result:
         bundle=bundle,
     )
     result = assemble(pieces)
+    if found.interrupted:
+        raise RunInterruptedError(result)
     if settled.roofline or settled.profile:
-        result = add_extras(result, settled, on_event)
+        try:
+            result = add_extras(result, settled, on_event)
+        except KeyboardInterrupt:
+            raise RunInterruptedError(result) from None
     on_event(Phase("done"))
     return result
 
@@ -142,6 +160,19 @@ def _job(request: RunRequest) -> Job:
         data=request.data,
         labels=request.labels,
     )
+
+
+def _rest(
+    found: Found, heard: Interrupts, meters: Sequence[Meter], seconds: float, on_event: Callable[[Event], None]
+) -> tuple[Found, dict[Key, Baseline]]:
+    """Measure the idle device once more; who pressed Ctrl-C does not wait for that."""
+    if heard.asked:
+        return replace(found, interrupted=found.interrupted or "after the measured part"), {}
+    try:
+        on_event(Phase("idle after", seconds))
+        return found, baseline.idle(meters, seconds)
+    except KeyboardInterrupt:
+        return replace(found, interrupted="before the idle power after it was known"), {}
 
 
 def _pass_on(event: Event, on_event: Callable[[Event], None], cost: _Cost, sampler: Sampler) -> None:

@@ -55,6 +55,7 @@ def judge(evidence: Evidence) -> tuple[Verdict, tuple[str, ...]]:
     reasons = tuple(
         dict.fromkeys(
             (
+                *_whole(evidence),
                 *_right(evidence),
                 *_long_enough(evidence),
                 *_quick_enough(evidence),
@@ -67,6 +68,12 @@ def judge(evidence: Evidence) -> tuple[Verdict, tuple[str, ...]]:
         )
     )
     return ("INVALID" if reasons else "VALID"), reasons
+
+
+def _whole(evidence: Evidence) -> Iterator[str]:
+    where = evidence.found.interrupted
+    if where:
+        yield f"interrupted {where}; the figures are of what was measured until then ({evidence.seconds:.1f} s)"
 
 
 def _right(evidence: Evidence) -> Iterator[str]:

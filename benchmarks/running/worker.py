@@ -28,7 +28,8 @@ def main(folder: str) -> None:
     Args:
         folder: has a job as `edgekit.benchmarks.running.job` writes it.
     """
-    answers = open_answers()
+    asked = threading.Event()
+    answers = open_answers(asked)
 
     def step() -> None:
         # Only what Python itself brings was imported up to here.
@@ -39,7 +40,7 @@ def main(folder: str) -> None:
         from edgekit.benchmarks.running.job import read_job, write_found
         from edgekit.benchmarks.running.measured import measure
 
-        found, trace = measure(read_job(Path(folder)), imported, lambda event: send(answers, event))
+        found, trace = measure(read_job(Path(folder)), imported, lambda event: send(answers, event), asked.is_set)
         write_found(Path(folder), found, trace)
 
     answer_errors(step, answers)
@@ -77,19 +78,26 @@ def send(answers: TextIO, event: Event) -> None:
     answers.flush()
 
 
-def open_answers() -> TextIO:
+def open_answers(asked: threading.Event | None = None) -> TextIO:
     """Return what was standard output, and let it be standard error from now on: an engine's chatter is no answer.
 
     From now on, too, this process ends when its parent does.
+
+    Args:
+        asked: set when the parent asks this process to stop what it does and keep it; None where it cannot.
+
+    Returns:
+        Where to write answers.
     """
-    threading.Thread(target=_end_with_parent, daemon=True, name="lifeline").start()
+    threading.Thread(target=_end_with_parent, args=(asked,), daemon=True, name="lifeline").start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
 
 
-def _end_with_parent() -> None:
-    # Waits for the end of a pipe that nobody writes to, which costs nothing meanwhile.
+def _end_with_parent(asked: threading.Event | None) -> None:
+    # Waits on a pipe, which costs nothing meanwhile: a byte asks to stop, its end tells that the parent is gone.
     while os.read(0, 1):
-        pass
+        if asked is not None:
+            asked.set()
     os._exit(_ORPHANED)

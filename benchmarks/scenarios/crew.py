@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.scenarios.recorder import ROWS, Recorder
@@ -18,6 +19,10 @@ TICK = 250_000_000
 
 # The most queries for which room is made in advance: 4 million of a photo pipeline are 192 MB of address space.
 _MOST_ROWS = 4_000_000
+
+
+class StopEarlyError(Exception):
+    """Raised by the report of progress: the run ends now, and keeps the queries that have ended."""
 
 
 class Run:
@@ -57,8 +62,8 @@ class Run:
         self.stopped.set()
 
     def raise_error(self) -> None:
-        """Raise the error that ended the run, if one did."""
-        if self._error is not None:
+        """Raise the error that ended the run, if one did; being stopped early is none."""
+        if self._error is not None and not isinstance(self._error, StopEarlyError):
             raise self._error
 
 
@@ -74,11 +79,12 @@ def work_together(run: Run, work: Callable[[Recorder, bool], None], on_stop: Cal
         on_stop: wakes threads that wait for each other, after an error.
 
     Raises:
-        BaseException: what `work` or the report of progress raised, whichever came first.
+        BaseException: what `work` or the report of progress raised, whichever came first; not `StopEarlyError`.
     """
     if len(run.recorders) == 1:
         run.start()
-        work(run.recorders[0], True)
+        with suppress(StopEarlyError):
+            work(run.recorders[0], True)
         return
     ready = threading.Event()
     stop = on_stop or _nothing

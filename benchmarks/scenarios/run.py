@@ -45,7 +45,8 @@ def judged(plan: Plan, workload: Workload, on_tick: OnTick, *, seed: int = 0) ->
         plan: what is asked for.
         workload: what a query does; it should have been warmed.
         on_tick: told the seconds since the begin and the queries so far, at most four times a second, by the thread
-            that called this function; the time it takes is part of the run.
+            that called this function; the time it takes is part of the run. Where it raises `StopEarlyError`, the
+            run ends with the queries so far, of which there must be one; LoadGen cannot do that.
         seed: of the order of samples and of arrivals.
 
     Returns:
