@@ -85,7 +85,7 @@ def _candidates(bundle: Bundle, settings: SessionSettings) -> Iterator[Candidate
             continue
         try:
             times, checks = judge(bundle, choice, towers, timed=True)
-            yield choice.candidate("", times and times.milliseconds, checks)
+            yield choice.candidate("", times.milliseconds if times else None, checks)
         except EdgekitError as error:
             yield choice.candidate(str(error))
         finally:

@@ -123,10 +123,10 @@ def write(path: Path, result: Result) -> Path:
 def _result(plain: Any, where: str) -> Result:
     version = plain.get("schema_version") if isinstance(plain, dict) else None
     # Before the strict reading, so that a newer file is told apart from a damaged one.
-    known = isinstance(version, (int, float)) and not isinstance(version, bool)
-    if known and version < 1:
+    number = version if isinstance(version, int | float) and not isinstance(version, bool) else None
+    if number is not None and number < 1:
         raise InputError(f"{where}: schema_version is {version}; there are versions 1 to {SCHEMA_VERSION}")
-    if known and version > SCHEMA_VERSION:
+    if number is not None and number > SCHEMA_VERSION:
         raise InputError(
             f"{where}: schema_version is {version}, this edgekit reads up to {SCHEMA_VERSION}; upgrade edgekit"
         )

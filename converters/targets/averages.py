@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import helper, numpy_helper
@@ -71,7 +71,7 @@ def _replace(model: onnx.ModelProto, node: onnx.NodeProto, shape: tuple[int, ...
         model.graph.node.insert(place + 1, helper.make_node("Reshape", [made, f"{out}.rows"], [out], f"{label}/rows"))
 
 
-def _attribute(node: onnx.NodeProto, name: str) -> object:
+def _attribute(node: onnx.NodeProto, name: str) -> Any:
     return next((helper.get_attribute_value(one) for one in node.attribute if one.name == name), None)
 
 

@@ -168,5 +168,5 @@ def scaled(array: npt.NDArray[np.generic], prepared: Facts) -> npt.NDArray[np.ge
     """
     if not prepared.mean:
         return array
-    values = (array.astype(np.float32) - np.float32(prepared.mean)) / np.float32(prepared.std)
+    values = (array.astype(np.float32) - np.asarray(prepared.mean, np.float32)) / np.asarray(prepared.std, np.float32)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))

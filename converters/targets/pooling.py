@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import helper, numpy_helper
@@ -68,7 +68,7 @@ def by_table(model: onnx.ModelProto) -> int:
 
 
 def _nodes(ids: str, rows: str, out: str) -> list[onnx.NodeProto]:
-    steps = (
+    steps: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (
         ("Gather", ("table", ids), "column", {"axis": 0}),
         ("Transpose", ("column",), "ends", {"perm": [0, 2, 1]}),
         # How many ends come before each place; more than none lets a place weigh nothing.

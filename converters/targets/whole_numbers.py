@@ -39,7 +39,7 @@ class _Writer:
     roots: dict[str, str] = field(default_factory=dict)
     made: int = 0
 
-    def node(self, op: str, inputs: list[str], out: str = "", **attributes: int) -> str:
+    def node(self, op: str, inputs: list[str], out: str = "", **attributes: int | list[int]) -> str:
         self.made += 1
         name = out or f"whole.{self.made}"
         self.nodes.append(helper.make_node(op, inputs, [name], f"{op}/{name}", **attributes))

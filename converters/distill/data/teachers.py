@@ -205,12 +205,12 @@ def _fastest(
             refused.append(choice.candidate(str(error)))
             continue
         try:
-            milliseconds, _ = judge(bundle, choice, {name: tower}, timed=len(choices) > 1)
+            times, _ = judge(bundle, choice, {name: tower}, timed=len(choices) > 1)
         except GoldenError as error:
             refused.append(choice.candidate(str(error)))
             tower.close()
             continue
-        taken = milliseconds or 0.0
+        taken = times.milliseconds if times else 0.0
         if best is not None:
             slower = tower if best[0] <= taken else best[2]
             slower.close()
