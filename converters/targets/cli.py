@@ -30,6 +30,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--data", metavar="PATH_OR_NAME", help="Images, best with texts.  [default: the fetched set stamps]")
 @click.option("--rows", default=64, show_default=True, help="Images held out to prove the result on.")
 @click.option("--min-centred", type=float, metavar="COSINE", help="[default: 0.99 in 16 bits, 0.97 in 8]")
+@click.option("--context", is_flag=True, help="Also pack what the device would compile at its first load (Qualcomm).")
 @click.option("--list", "listing", is_flag=True, help="List the chips, and how each is proven.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def compile_(
@@ -41,6 +42,7 @@ def compile_(
     data: str | None,
     rows: int,
     min_centred: float | None,
+    context: bool,
     listing: bool,
     as_json: bool,
 ) -> None:
@@ -58,7 +60,7 @@ def compile_(
             "compile: give BUNDLE, --target CHIP and -o OUT.edge; 'edgekit compile --list' lists the chips"
         )
     named = tuple(part.strip() for part in (towers or "").split(",") if part.strip())
-    options = work.CompileOptions(cast("Precision | None", precision), named, data, rows, min_centred)
+    options = work.CompileOptions(cast("Precision | None", precision), named, data, rows, min_centred, context)
     with stopping_cleanly(), Stages(sys.stderr) as stages:
         report = work.compile_bundle(bundle, target, output, options, stages.next)
     click.echo(json.dumps(to_plain(report), indent=2) if as_json else table(report))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ class CompileOptions:
         rows: images held out to prove the result on.
         min_centred: least mean centred cosine on them, of a tower that was compiled in the precision asked for; None
             takes 0.99 for 16 bits and 0.97 for 8.
+        in_advance: also pack what the device would compile at its first load; only for chips that say so.
     """
 
     precision: Precision | None = None
@@ -55,6 +56,7 @@ class CompileOptions:
     data: str | None = None
     rows: int = ROWS
     min_centred: float | None = None
+    in_advance: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def compile_bundle(
         for tower in TOWERS:
             named = precision if tower in wanted else None
             job = _job(prepared, tower, chip, named, aim, folder / tower)
-            built[tower] = maker.build(job, on_stage)
+            built[tower] = maker.build(replace(job, in_advance=options.in_advance), on_stage)
             seen[tower] = _judge(tower, built[tower], prepared, least if named else 0.0, chip)
         found = _fidelity(built, prepared)
         on_stage("packing")
@@ -186,6 +188,9 @@ def check(out: Path, chip: Chip, options: CompileOptions) -> None:
         raise InputError(f"{out}: the folder {out.parent} does not exist; create it first")
     if options.precision is not None and options.precision not in chip.precisions:
         raise InputError(f"precision: {chip.name} is compiled in {', '.join(chip.precisions)}, not {options.precision}")
+    if options.in_advance and not chip.in_advance:
+        able = ", ".join(one.name for one, _ in targets_table() if one.in_advance)
+        raise InputError(f"context: {chip.name} has nothing to compile in advance of the device, only: {able}")
     for tower in options.towers:
         if tower not in TOWERS:
             raise InputError(f"towers: {tower!r} is not one of {', '.join(TOWERS)}")

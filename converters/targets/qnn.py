@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.adapting import PROJECTION
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
-from edgekit.converters.targets import prepare_worker, steps
+from edgekit.converters.targets import prepare_worker, qnn_context, steps
 from edgekit.converters.targets.records import Built, Chip
 from edgekit.converters.toolchains import catalog, work
 from edgekit.runtimes import qnn_chips
@@ -53,6 +53,7 @@ class Qnn:
                 precisions=_PRECISIONS,
                 proof="vendor simulator",
                 note=f"Qualcomm Hexagon v{chip.htp_arch}; also {', '.join(chip.names[1:])}",
+                in_advance=True,
             )
             for chip in qnn_chips.CHIPS
         )
@@ -102,7 +103,7 @@ class Qnn:
         }
         named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
         answer = work.run(catalog.find(self.toolchain), _WORKER, job.folder, request, _LIMITS, named)
-        return Built(
+        built = Built(
             files=tuple(job.folder / name for name in answer.result["files"]),
             input=TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape),
             output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
@@ -113,6 +114,7 @@ class Qnn:
             seconds=answer.seconds,
             peak_bytes=answer.peak_bytes,
         )
+        return qnn_context.added(job, built, self.toolchain, on_stage) if job.in_advance else built
 
 
 def _facts(result: dict[str, Any]) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Chip:
         precisions: that it can be compiled in, the default first.
         proof: how a variant is proven before it is packed.
         note: one line for a person.
+        in_advance: whether a tower can also be compiled in advance of the device, beside the portable file.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Chip:
     precisions: tuple[Precision, ...]
     proof: Proof
     note: str
+    in_advance: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class TowerJob:
         reference: the float embeddings of ``search``, for choices.
         goal: mean centred cosine that is aimed at.
         folder: an empty work folder.
+        in_advance: also compile it in advance of the device.
     """
 
     tower: TowerName
@@ -79,6 +82,7 @@ class TowerJob:
     reference: Path
     goal: float
     folder: Path
+    in_advance: bool = False
 
 
 @dataclass(frozen=True)

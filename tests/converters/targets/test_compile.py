@@ -236,3 +236,20 @@ def test_convert_names_a_chip(tmp_path, pictures, monkeypatch, bundle_path) -> N
     assert "compiled from float32" in told
     assert "'slide' is not one of abacus" in fails("convert", "open_clip:RN50", "-o", out, "--target", "slide")
     assert len(asked) == 1
+
+
+def test_a_chip_with_nothing_to_compile_in_advance_is_told(bundle_path, tmp_path, options) -> None:
+    given = replace(options, in_advance=True)
+    with pytest.raises(InputError, match=r"context: abacus has nothing to compile in advance of the device, only: $"):
+        compile_bundle(str(bundle_path), "abacus", tmp_path / "out.edge", given)
+    assert not (tmp_path / "out.edge").exists()
+
+
+def test_what_is_to_be_compiled_in_advance_is_asked_of_the_target(bundle_path, tmp_path, options, monkeypatch) -> None:
+    monkeypatch.setattr(Abacus, "chips", lambda _: (replace(CHIP, in_advance=True),))
+    for asked in (True, False):
+        Abacus.jobs.clear()
+        compile_bundle(str(bundle_path), "abacus", tmp_path / "out.edge", replace(options, in_advance=asked))
+        assert [job.in_advance for job in Abacus.jobs] == [asked, asked]
+    listed = json.loads(run("compile", "--list", "--json").stdout)
+    assert [row["in_advance"] for row in listed] == [True]
