@@ -58,10 +58,13 @@ def answering(values: Mapping[str, float], names: Sequence[str]) -> Presence:
 
 
 def unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names made distinct: the second ``VDD`` becomes ``VDD 2``."""
-    seen: dict[str, int] = {}
-    found = []
+    """Return names made distinct: the second ``VDD`` becomes ``VDD 2``, or the next number that no rail has."""
+    found: list[str] = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        found.append(name if seen[name] == 1 else f"{name} {seen[name]}")
+        number, free = 1, name
+        # Another rail's own label may end in the number.
+        while free in found or (number > 1 and free in names):
+            number += 1
+            free = f"{name} {number}"
+        found.append(free)
     return tuple(found)
