@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from edgekit.benchmarks.results.records import Generator, Pipeline, Plan, ScenarioName
 from edgekit.benchmarks.running import rules
-from edgekit.errors import InputError
+from edgekit.benchmarks.running.refusing import not_above_zero, not_among, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,8 +85,7 @@ def check(request: RunRequest) -> None:
     Raises:
         InputError: a value is out of its range, or two do not go together.
     """
-    for problem in _problems(request):
-        raise InputError(problem)
+    refuse(_problems(request))
 
 
 def idle_seconds(request: RunRequest) -> float:
@@ -133,16 +132,14 @@ def _problems(request: RunRequest) -> Iterator[str]:
         ("--scenario", request.scenario, ScenarioName),
         ("--generator", request.generator, Generator),
     ):
-        if value not in get_args(kinds):
-            yield f"{name} {value}: give one of {', '.join(get_args(kinds))}"
+        yield from not_among(name, value, get_args(kinds))
     for name, number, least in (("--batch", request.batch, 1), ("--streams", request.streams, 1)):
         if number < least:
             yield f"{name} {number}: give {least} or more"
     if request.threads is not None and request.threads < 0:
         yield f"--threads {request.threads}: give 0 (the engine's choice) or more"
     for name, amount in (("seconds", request.seconds), ("silence", request.silence)):
-        if not (math.isfinite(amount) and amount > 0):
-            yield f"{name} {amount:g}: give a number above 0"
+        yield from not_above_zero(name, amount)
     if request.baseline is not None and not 0 <= request.baseline < math.inf:
         yield f"baseline {request.baseline:g}: give 0 s or more"
     yield from _scenario_problems(request)

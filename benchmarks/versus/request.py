@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from edgekit.benchmarks.results.records import Pipeline
+from edgekit.benchmarks.running.refusing import not_above_zero, not_among, refuse
 from edgekit.benchmarks.versus.records import Kind
-from edgekit.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +51,7 @@ def check(request: VersusRequest) -> None:
     Raises:
         InputError: a value is out of its range, or two do not go together.
     """
-    for problem in _problems(request):
-        raise InputError(problem)
+    refuse(_problems(request))
 
 
 def _problems(request: VersusRequest) -> Iterator[str]:
@@ -64,13 +62,11 @@ def _problems(request: VersusRequest) -> Iterator[str]:
         yield f"side by side: two contenders are called {next(n for n in names if names.count(n) > 1)!r}; rename one"
     if names and request.contenders[0].kind != "edgekit":
         yield f"side by side: {names[0]} is no bundle of edgekit, which the others are compared with; put one first"
-    if request.pipeline not in get_args(Pipeline):
-        yield f"--pipeline {request.pipeline}: give one of {', '.join(get_args(Pipeline))}"
+    yield from not_among("--pipeline", request.pipeline, get_args(Pipeline))
     for contender in request.contenders:
         yield from _contender_problems(contender, request.pipeline)
     for name, amount in (("seconds", request.seconds), ("goal", request.goal)):
-        if not (math.isfinite(amount) and amount > 0):
-            yield f"{name} {amount:g}: give a number above 0"
+        yield from not_above_zero(name, amount)
 
 
 def _contender_problems(contender: Contender, pipeline: Pipeline) -> Iterator[str]:
