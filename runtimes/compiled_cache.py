@@ -145,6 +145,9 @@ def clear() -> int:
 def limit_bytes() -> int:
     """Return what all entries may take together.
 
+    Returns:
+        Bytes; 0 keeps nothing.
+
     Raises:
         InputError: the environment variable is no number of megabytes.
     """

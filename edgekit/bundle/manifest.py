@@ -172,8 +172,8 @@ class TowerRecord:
 
     Attributes:
         artifact: path of the model file in the bundle.
-        sidecars: paths of files the model file refers to by their base name (ONNX external data), or that an engine needs
-            beside it; no two with the same.
+        sidecars: paths of files the model file refers to by their base name (ONNX external data), or that an engine
+            takes beside it; no two with the same.
         input: the one input; by contract ``pixels`` uint8 (N, H, W, 3) RGB, or ``token_ids`` int32 (N, L). What a chip
             takes instead, another type or channels first, the SDK makes of it; see `edgekit.adapting`.
         output: the one output, ``embedding`` float32 (N, D), unit rows; or ``projection``, rows of any length, which
