@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import bench_extras
 import tiny_bundle as tiny
-from bench_results import result as some_result
 from edgekit.benchmarks.peers import cold_start, decoders, material, overhead, photo_to_embedding
 from edgekit.benchmarks.peers.material import SIZES, Material, jpeg
 from edgekit.benchmarks.results.records import Estimate
@@ -37,25 +37,14 @@ def _found(*reasons: str) -> Versus:
         Comparison("open_clip", Estimate(2.0, 1.9, 2.125, 25), Agreement(0.9999, 0.99995, 8, "")),
         Comparison("other", Estimate(0.5, 0.4, 0.6, 25), Agreement(None, None, 8, "another embedding space")),
     )
-    return Versus(
-        schema_version=1,
-        date="2026-01-31T00:00:00Z",
-        edgekit="0.1.0",
-        pipeline="photo",
+    return replace(
+        bench_extras.versus(reasons=reasons),
         data="640x480",
-        samples=4,
         queries=3,
         rounds=25,
-        seconds=60.0,
-        goal=0.04,
-        ended="narrow",
         subject=_side("edgekit", 10.4, 3),
         others=(_side("open_clip", 20.61, 4), _side("other", 5.0, None)),
         comparisons=comparisons,
-        context=some_result().context,
-        verdict="INVALID" if reasons else "VALID",
-        reasons=reasons,
-        command="make bench",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench_results import result
+import bench_extras
 from edgekit.benchmarks.results.records import Estimate
 from edgekit.benchmarks.versus.records import (
     SCHEMA_VERSION,
@@ -26,25 +26,11 @@ from edgekit.errors import BundleError
 OPENED = Opened("m 1, int8", "ab", "space", "int8", "int8", "onnxruntime 1.32.0", "cpu", 0, 12.5)
 SIDE = Side("ours", "edgekit", OPENED, 4, 9.5, Estimate(5.0, 4.9, 5.2, 8), (5.0, 4.9), 101.5)
 PEER = Side("theirs", "open-clip", replace(OPENED, space=""), None, 9.5, Estimate(15.0, 14.0, 16.0, 8), (15.0,), None)
-FOUND = Versus(
-    schema_version=SCHEMA_VERSION,
-    date="2026-01-31T12:00:00Z",
-    edgekit="0.1.0",
-    pipeline="photo",
-    data="samples",
-    samples=11,
-    queries=3,
-    rounds=8,
-    seconds=20.5,
-    goal=0.04,
-    ended="narrow",
+FOUND = replace(
+    bench_extras.versus(reasons=("other load: much",)),
     subject=SIDE,
     others=(PEER,),
     comparisons=(Comparison("theirs", Estimate(3.0, 2.9, 3.1, 8), Agreement(None, None, 5, "another space")),),
-    context=result().context,
-    verdict="INVALID",
-    reasons=("other load: much",),
-    command="edgekit bench a --vs b",
 )
 ROW = Row("int8", "int8", "litert 2", "cpu", 5, 0.9, 0.99, 1.0, 2.0, 3.0, 4.0, None, "VALID", (), True, "id")
 TABLE = Matrix(SCHEMA_VERSION, "2026-01-31T12:00:00Z", "starter", "ab", "photo", "samples", (ROW,))
