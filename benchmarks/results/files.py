@@ -130,7 +130,7 @@ def _result(plain: Any, where: str) -> Result:
         raise InputError(
             f"{where}: schema_version is {version}, this edgekit reads up to {SCHEMA_VERSION}; upgrade edgekit"
         )
-    if known and version == 1:
+    if number == 1:
         plain = _from_version_1(plain)
     return schema.loads(Result, json.dumps(plain), where)
 
