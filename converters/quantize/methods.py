@@ -17,6 +17,7 @@ from edgekit.converters.quantize import (
 from edgekit.converters.quantize.qdq import INT8, UINT8, UINT16
 from edgekit.converters.quantize.records import GroupKind
 from edgekit.errors import InputError
+from edgekit.processor import INT8_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -217,17 +218,7 @@ _METHODS = (
 METHODS: Mapping[str, Method] = {method.name: method for method in _METHODS}
 """Every method by its name."""
 
-SATURATES: Mapping[str, bool] = {
-    "arm-dotprod": False,
-    "arm-i8mm": False,
-    "arm-neon": False,
-    "x86-amx": False,
-    "x86-avx2": True,
-    "x86-avx512": True,
-    "x86-avxvnni": False,
-    "x86-sse": True,
-    "x86-vnni": False,
-}
+SATURATES: Mapping[str, bool] = {kind.name: kind.saturates for kind in sorted(INT8_CLASSES, key=lambda kind: kind.name)}
 """Instruction sets, and whether their u8 x s8 products are added in pairs in 16 bits, which saturate."""
 
 

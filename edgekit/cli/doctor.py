@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from edgekit import __version__
+from edgekit import __version__, processor
 from edgekit.bundle.schema import to_plain
 from edgekit.cli.main import FAILED
 from edgekit.cli.options import json_option
@@ -20,8 +20,6 @@ from edgekit.errors import InputError, RuntimeUnavailableError
 from edgekit.locations import cache_dir
 from edgekit.runtimes import compiled_cache, registry
 
-# Instruction-set flags that decide which int8 kernels run: without one of them u8 x s8 products may saturate.
-_DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "sve2"})
 _PACKAGES = ("numpy", "pillow", "tokenizers", "ftfy", "click")
 # What each extra adds, by import name: enough to tell whether it is installed without importing it.
 _EXTRAS = {
@@ -55,7 +53,8 @@ class Diagnosis:
         python: version.
         machine: architecture and system.
         cores: logical processors.
-        dot_product: instruction-set flags for int8 dot products that the processor has.
+        int8: how the processor multiplies 8-bit integers, see `edgekit.processor`; empty where that cannot be told.
+        saturates: whether its usual sums of unsigned by signed bytes overflow 16 bits.
         runtimes: every registered runtime.
         packages: version of each package that the core needs; empty when absent.
         extras: per extra, the modules that are missing.
@@ -69,7 +68,8 @@ class Diagnosis:
     python: str
     machine: str
     cores: int
-    dot_product: tuple[str, ...]
+    int8: str
+    saturates: bool
     runtimes: tuple[RuntimeState, ...]
     packages: dict[str, str]
     extras: dict[str, tuple[str, ...]]
@@ -101,13 +101,15 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 def diagnose() -> Diagnosis:
     """Look at the machine; opens no model."""
     cache, writable = _cache()
+    int8 = processor.int8_here()
     kept = compiled_cache.entries() if writable else ()
     return Diagnosis(
         edgekit=__version__,
         python=platform.python_version(),
         machine=f"{platform.machine()} {platform.system()}",
         cores=os.cpu_count() or 1,
-        dot_product=tuple(sorted(_DOT_PRODUCT & _flags())),
+        int8=f"{int8.name}, {int8.words}" if int8 else "",
+        saturates=int8 is not None and int8.saturates,
         runtimes=tuple(_runtime(name) for name in registry.names()),
         packages={name: _version(name) for name in _PACKAGES},
         extras={extra: tuple(m for m in modules if find_spec(m) is None) for extra, modules in _EXTRAS.items()},
@@ -120,10 +122,10 @@ def diagnose() -> Diagnosis:
 
 def report(found: Diagnosis) -> str:
     """Return a diagnosis as text for a person."""
-    dots = ", ".join(found.dot_product) or "none: u8s8 int8 models may saturate; the golden check will tell"
+    warning = "; u8s8 int8 models may saturate, the golden check will tell" if found.saturates else ""
     lines = [
         f"edgekit {found.edgekit}, Python {found.python}, {found.machine}, {found.cores} cores",
-        f"int8 dot product: {dots}",
+        f"int8 kernels: {found.int8 or 'not known for this processor'}{warning}",
     ]
     for runtime in found.runtimes:
         works = f"ok   {runtime.name} {runtime.version}: {', '.join(runtime.devices)}"
@@ -155,13 +157,6 @@ def _cache() -> tuple[str, bool]:
     except InputError as error:
         return str(error), False
     return str(folder), _writable(folder)
-
-
-def _flags() -> set[str]:
-    try:
-        return set(Path("/proc/cpuinfo").read_text(errors="replace").split())
-    except OSError:
-        return set()
 
 
 def _version(package: str) -> str:

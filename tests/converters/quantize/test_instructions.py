@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgekit import processor
 from edgekit.converters.quantize import instructions, kit
 from edgekit.converters.quantize.methods import METHODS, SATURATES
 
@@ -24,14 +25,14 @@ from edgekit.converters.quantize.methods import METHODS, SATURATES
 )
 def test_a_processor_is_named_after_the_best_it_has(monkeypatch, tmp_path, machine, flags, name):
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
-    monkeypatch.setattr(instructions, "_FLAGS", tmp_path / "cpuinfo")
-    monkeypatch.setattr(instructions.platform, "machine", lambda: machine)
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor.platform, "machine", lambda: machine)
     assert instructions.here() == name
     assert name in {*SATURATES, ""}
 
 
 def test_where_nothing_can_be_read_nothing_is_guessed(monkeypatch, tmp_path):
-    monkeypatch.setattr(instructions, "_FLAGS", tmp_path / "none")
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "none")
     assert instructions.here() == ""
 
 

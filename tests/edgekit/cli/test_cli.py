@@ -12,6 +12,7 @@ import pytest
 import edgekit
 import tiny_bundle as tiny
 from cli_runner import fails, run
+from edgekit import processor
 from edgekit.bundle.reader import open_bundle
 from edgekit.bundle.schema import to_plain
 from edgekit.cli import doctor as doctor_module
@@ -237,8 +238,19 @@ def test_doctor_survives_a_broken_runtime_and_no_home(monkeypatch: pytest.Monkey
     assert "set EDGEKIT_CACHE" in text
 
 
-def test_doctor_warns_of_int8_without_dot_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_module, "_flags", lambda: {"flags", ":", "avx2", "fma"})
-    assert "int8 dot product: none: u8s8 int8 models may saturate" in run("doctor").output
-    monkeypatch.setattr(doctor_module, "_flags", lambda: {"Features", ":", "asimddp", "i8mm"})
-    assert "int8 dot product: asimddp, i8mm" in run("doctor").output
+@pytest.mark.parametrize(
+    ("machine", "line", "told"),
+    [
+        ("x86_64", "flags : avx2 fma", "(VPMADDUBSW); u8s8 int8 models may saturate, the golden check will tell\n"),
+        ("aarch64", "Features : asimd asimddp", "int8 kernels: arm-dotprod, dot products of four bytes (asimddp: SDOT"),
+        ("riscv64", "isa : rv64imafdc", "int8 kernels: not known for this processor"),
+    ],
+)
+def test_doctor_says_how_int8_is_multiplied(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, machine: str, line: str, told: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(line)
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor.platform, "machine", lambda: machine)
+    assert told in run("doctor").output
+    assert json.loads(run("doctor", "--json").stdout)["saturates"] is (machine == "x86_64")
