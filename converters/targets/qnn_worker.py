@@ -22,17 +22,22 @@ def run(job: Job) -> dict[str, Any]:
     EfficientNet-Lite0 has a mean centred cosine of 0.85 in 16 bits, and of 0.999 so.
 
     Args:
-        job: its request has the model, the chip's numbers, the precision, and the inputs' files.
+        job: its request has the model, the chip's numbers, the precision, and the inputs' files; ``plain`` asks for the
+            tool's own defaults, to compare with.
 
     Returns:
         The files, the graph first; the numbers of nodes on the processor; what was chosen; and the versions.
     """
     asked = job.request
     out = job.folder / asked["out"]
-    source = _prepared(job.folder / asked["model"], job.folder / _PREPARED)
     inputs = _load(asked["calibration"])
+    plain = bool(asked.get("plain"))
+    source = job.folder / asked["model"] if plain else _prepared(job.folder / asked["model"], job.folder / _PREPARED)
     chosen: dict[str, Any] = {}
-    if asked["precision"] == "hybrid":
+    if plain:
+        job.stage("quantizing with the tool's own settings")
+        _quantize_plainly(source, out, inputs, 16 if asked["precision"] == "a16w8" else 8)
+    elif asked["precision"] == "hybrid":
         kept, chosen = _chosen(job, source, inputs)
         job.stage(f"quantizing with {len(kept)} nodes in 16 bits")
         _quantize(source, out, inputs, 8, kept)
@@ -95,20 +100,10 @@ def _chosen(job: Job, source: Path, inputs: Any) -> tuple[set[str], dict[str, An
 
 def _quantize(source: Path, out: Path, inputs: Any, bits: int, kept: Any = ()) -> None:
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize
+    from onnxruntime.quantization import QuantType, quantize
     from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 
     model = onnx.load(source, load_external_data=False)
-    name = model.graph.input[0].name
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.rows: Iterator[Any] = iter(inputs)
-
-        def get_next(self) -> dict[str, Any] | None:
-            row = next(self.rows, None)
-            return None if row is None else {name: row[None]}
-
     types = {8: QuantType.QUInt8, 16: QuantType.QUInt16}
     # A scale of LayerNormalization has one entry a channel already, and the processor takes it in uint8 alone.
     norms = {node.input[1] for node in model.graph.node if node.op_type == "LayerNormalization"}
@@ -119,7 +114,7 @@ def _quantize(source: Path, out: Path, inputs: Any, bits: int, kept: Any = ()) -
             set_so[tensor][0]["convert"] = {"quant_type": types[24 - found["bits"]], "recv_nodes": {*found["others"]}}
     config = get_qnn_qdq_config(
         source,
-        Reader(),
+        _reader(model, inputs),
         activation_type=types[bits],
         weight_type=QuantType.QInt8,
         per_channel=True,
@@ -128,6 +123,35 @@ def _quantize(source: Path, out: Path, inputs: Any, bits: int, kept: Any = ()) -
         add_qtype_converts=False,
     )
     quantize(source, out, config)
+
+
+def _quantize_plainly(source: Path, out: Path, inputs: Any, bits: int) -> None:
+    """Quantize as the vendor's documentation begins: the graph as it is, the tool's own preparation and settings."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize
+    from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config, qnn_preprocess_model
+
+    prepared = out.with_name(_PREPARED)
+    source = prepared if qnn_preprocess_model(source, prepared) else source
+    reader = _reader(onnx.load(source, load_external_data=False), inputs)
+    activations = QuantType.QUInt16 if bits == 16 else QuantType.QUInt8
+    quantize(source, out, get_qnn_qdq_config(source, reader, activation_type=activations))
+
+
+def _reader(model: Any, inputs: Any) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    name = model.graph.input[0].name
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rows: Iterator[Any] = iter(inputs)
+
+        def get_next(self) -> dict[str, Any] | None:
+            row = next(self.rows, None)
+            return None if row is None else {name: row[None]}
+
+    return Reader()
 
 
 def _emulate(model: str | bytes, path: str) -> Any:

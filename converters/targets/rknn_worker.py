@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgekit.converters.toolchains.launch import Job
 
+    # The tool's way to find ranges, and the cosine below which a layer stays in float16; None leaves none there.
+    Attempt = tuple[str, float | None]
+
 # Layers whose own cosine is below the threshold stay in float16; from the least of them to nearly all.
 _THRESHOLDS = (0.98, 0.995, 0.999, 0.9995)
 _WORST = 5
@@ -19,7 +22,8 @@ def run(job: Job) -> dict[str, Any]:
     """Build what the request says, choosing by the search rows where there is a choice.
 
     Args:
-        job: its request has the model, the platform, the precision, the scaling, and the inputs' files.
+        job: its request has the model, the platform, the precision, the scaling, and the inputs' files; ``plain`` asks
+            for the tool's own defaults, to compare with.
 
     Returns:
         The attempts with their centred cosines, the one that was taken, the layers that lose most, and the version.
@@ -27,11 +31,11 @@ def run(job: Job) -> dict[str, Any]:
     _writable_arrays()
     asked = job.request
     attempts: list[tuple[str, float]] = []
-    choices = _choices(asked["precision"])
+    choices = _choices(asked["precision"], plain=bool(asked.get("plain")))
     best = ""
     tool: Any = None
-    for name, threshold in choices.items():
-        tool = _build(job, name, threshold)
+    for name, attempt in choices.items():
+        tool = _build(job, name, attempt)
         job.stage(f"simulating {name}")
         found = _centred(_simulate(tool, asked["search"]), _load(asked["reference"]))
         attempts.append((name, found))
@@ -51,18 +55,27 @@ def run(job: Job) -> dict[str, Any]:
     return {"attempts": attempts, "chosen": best, "worst": worst, "version": _version()}
 
 
-def _choices(precision: str) -> dict[str, float | None]:
+def _choices(precision: str, *, plain: bool) -> dict[str, Attempt]:
+    """Return what to try, in order, until the goal is reached."""
+    normal, fitted = "normal", "mmse"
+    if precision == "hybrid" and plain:
+        return {"hybrid": (normal, _THRESHOLDS[0])}
     if precision == "hybrid":
-        return {f"hybrid, layers below {threshold:g} in float16": threshold for threshold in _THRESHOLDS}
-    return {precision: None}
+        return {f"hybrid, layers below {threshold:g} in float16": (normal, threshold) for threshold in _THRESHOLDS}
+    if precision == "w8a8" and not plain:
+        return {"w8a8": (normal, None), "w8a8, ranges of least square error": (fitted, None)}
+    return {precision: (normal, None)}
 
 
-def _build(job: Job, name: str, threshold: float | None) -> Any:
+def _build(job: Job, name: str, attempt: Attempt) -> Any:
     from rknn.api import RKNN
 
     asked = job.request
     quantized = asked["precision"] != "fp16"
+    algorithm, threshold = attempt
     settings: dict[str, Any] = {"target_platform": asked["platform"]}
+    if quantized:
+        settings["quantized_algorithm"] = algorithm
     if asked["mean"]:
         settings |= {"mean_values": [asked["mean"]], "std_values": [asked["std"]]}
     if threshold is not None:
