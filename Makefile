@@ -42,7 +42,7 @@ test-chips: $(CHIPS)/.ok $(GPU)/.ok $(CANN)/.ok $(TEST)/.ok $(CACHE)/aarch64/.ok
 	$(CHIPS)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results-chips.xml tests/chips $(PYTEST_ARGS)
 	$(GPU)/bin/pytest --junitxml $(CACHE)/results-gpu.xml tests/gpu $(PYTEST_ARGS)
 	$(CANN)/bin/pytest --junitxml $(CACHE)/results-cann.xml tests/cann $(PYTEST_ARGS)
-	for tool in vela qnn rknn sophgo coreml; do $(TOOLS) $(TEST)/bin/edgekit toolchain install $$tool || exit 1; done
+	for tool in vela qnn rknn sophgo coreml mnn ncnn openvino; do $(TOOLS) $(TEST)/bin/edgekit toolchain install $$tool || exit 1; done
 	EDGEKIT_COMPILERS=1 $(TOOLS) $(TEST)/bin/pytest -n 2 --dist loadfile \
 	  --junitxml $(CACHE)/results-compilers.xml tests/compilers $(PYTEST_ARGS)
 

@@ -101,6 +101,29 @@ def compute_in_float(model: onnx.ModelProto) -> bool:
     return read
 
 
+def anchor_batches(model: onnx.ModelProto) -> None:
+    """Begin each input by a layer that changes nothing and has a batch, in place.
+
+    pnnx finds which axis is the batch from layers that have one, such as a convolution; where none follows an input it
+    keeps the batch as an axis like the others, which ncnn's inputs do not have. A normalization of mean 0 and variance
+    1 is exact.
+
+    Args:
+        model: static, weights in memory, its inputs float32 (1, L, …).
+    """
+    for given in model.graph.input:
+        length, name = given.type.tensor_type.shape.dim[1].dim_value, f"{given.name}.anchored"
+        walk.rename_inputs(model, {given.name: name})
+        parts = {f"{name}.{part}": value for part, value in (("ones", 1), ("zeros", 0))}
+        stored = [numpy_helper.from_array(np.full(length, value, np.float32), part) for part, value in parts.items()]
+        model.graph.initializer.extend(stored)
+        ones, zeros = parts
+        anchor = helper.make_node(
+            "BatchNormalization", [given.name, ones, zeros, zeros, ones], [name], f"{name}/anchor", epsilon=0.0
+        )
+        model.graph.node.insert(0, anchor)
+
+
 def sums_as_means(model: onnx.ModelProto) -> int:
     """Write every ReduceSum as a mean times the number of its terms, in place; return how many.
 

@@ -67,6 +67,7 @@ def main(folder: Path) -> None:
     else:
         np.save(folder / TABLE, ncnn_graph.take_table_out(model), allow_pickle=False)
         ncnn_graph.compute_in_float(model)
+        ncnn_graph.anchor_batches(model)
     ncnn_graph.sums_as_means(model)
     ncnn_graph.forget_values(model)
     unknown = operators.check(model, operators.read("ncnn"), asked.tower)

@@ -200,11 +200,12 @@ def _gather(writer: _Writer, node: onnx.NodeProto, shapes: dict[str, tuple[int, 
         writer.reshaped(data, out, node.output[0])
         return
     if known is not None:
-        matrix = writer.constant(np.eye(count, dtype=np.float32)[known.reshape(-1).astype(int)])
+        matrix = writer.constant(np.eye(count, dtype=np.float32)[known.reshape(-1).astype(int)][None])
     else:
-        flat = writer.node("Reshape", [index, writer.shape((-1, 1))])
-        matrix = writer.equal(flat, writer.constant(np.arange(count)[None]))
-    table = data if len(rows) == 2 else writer.node("Reshape", [data, writer.shape((count, 1))])
+        flat = writer.node("Reshape", [index, writer.shape((1, -1, 1))])
+        matrix = writer.equal(flat, writer.constant(np.arange(count)[None, None]))
+    # With a batch of one: ncnn multiplies a vector, which is what is left of a matrix of one row, otherwise.
+    table = writer.node("Reshape", [data, writer.shape((1, count, rows[1] if len(rows) == 2 else 1))])
     product = writer.node("MatMul", [matrix, writer.number(table)])
     writer.node("Reshape", [product, writer.shape(out)], node.output[0])
 

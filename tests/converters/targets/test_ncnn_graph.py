@@ -139,3 +139,14 @@ def test_fills_are_stored_as_what_they_are(shape, value) -> None:
     assert stored.dtype == (np.float32 if value is None else value.dtype)
     assert (stored == (0 if value is None else value[0])).all()
     assert rewrites.store_fills(model) == 0
+
+
+def test_an_anchor_changes_nothing_at_all() -> None:
+    model = lookup([helper.make_node("ReduceMax", ["rows"], ["y"], axes=[1], keepdims=0)])
+    ncnn_graph.take_table_out(model)
+    ncnn_graph.compute_in_float(model)
+    ncnn_graph.anchor_batches(model)
+    assert [node.op_type for node in model.graph.node] == ["BatchNormalization", "ReduceMax"]
+    words = np.random.default_rng(0).normal(size=(1, 3, 2)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {ncnn_graph.WORDS: words})[0], words.max(axis=1))
