@@ -63,12 +63,18 @@ def install(site: Path) -> Path:
     return site
 
 
-def run(processor: Processor, folder: Path, site: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run the board's Python."""
+def write_cpuinfo(processor: Processor, folder: Path) -> Path:
+    """Write what Linux on this processor tells of it."""
     info = folder / f"cpuinfo-{processor.part}"
     facts = {"processor": "0", "BogoMIPS": "108.00", "Features": processor.features, "CPU implementer": "0x41"}
     facts |= {"CPU architecture": "8", "CPU variant": "0x0", "CPU part": processor.part, "CPU revision": "4"}
     info.write_text("".join(f"{name}\t: {value}\n" for name, value in facts.items()) + "\n")
+    return info
+
+
+def run(processor: Processor, folder: Path, site: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run the board's Python."""
+    info = write_cpuinfo(processor, folder)
     command = ["unshare", "-m", "sh", "-c", _START, "sh", str(FILES / "root"), processor.name, str(info), str(site)]
     emulator = {**os.environ, "QEMU": shutil.which("qemu-aarch64-static") or ""}
     return subprocess.run(
