@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from edgekit.runtimes import compiled_entry, qnn_chips
+from edgekit.runtimes import compiled_entry, onnx_context, qnn_chips
 from edgekit.runtimes.protocol import NodePlacement, Placement
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def offer(artifact: Artifact, device: str, compiler: str, settings: SessionSetti
         problem = "its file was changed"
     if not problem and _digest(artifact) != found.artifact:
         problem = "it was compiled from another model"
+    problem = problem or onnx_context.problem(model)
     if problem:
         return Offer(note=f"the model compiled in advance cannot be used: {problem}")
     return Offer(model, placement, f"compiled in advance for {found.chip} by {found.compiler} (SDK {found.sdk})")

@@ -142,10 +142,15 @@ def test_a_truncated_file_is_compiled_again_and_told(plain, sidecars, cut):
 
 
 def test_a_file_that_the_engine_does_not_open_is_compiled_again(plain, sidecars):
-    """Facts that are right about a file that is no model: only the engine can tell."""
+    """Facts that are right about a file whose binary is none: only the engine can tell."""
+    model = onnx.load_from_string(sidecars[f"image{MODEL}"])
+    for attribute in model.graph.node[0].attribute:
+        if attribute.name == "ep_cache_context":
+            attribute.s = b"none"
+    none = model.SerializeToString()
     facts = json.loads(sidecars[f"image{FACTS}"])
-    wrong = ort_in_advance.describe(plain, b"none", facts["compiler"], "2.51.0", "QCS6490", opened(plain)[0])
-    note = opened(with_sidecars(plain, {f"image{MODEL}": b"none", f"image{FACTS}": wrong.encode()}))[0].note
+    wrong = ort_in_advance.describe(plain, none, facts["compiler"], "2.51.0", "QCS6490", opened(plain)[0])
+    note = opened(with_sidecars(plain, {f"image{MODEL}": none, f"image{FACTS}": wrong.encode()}))[0].note
     assert note.startswith(
         "the model compiled in advance does not open (tower.onnx: onnxruntime on qnn:QCS6490 refused"
     )
@@ -204,3 +209,21 @@ def test_such_a_bundle_on_another_chip_is_refused_where_nothing_may_be_compiled(
     with pytest.raises(RuntimeUnavailableError) as caught:
         load(carrying, OTHER, settings=ONLY)
     assert NAMES in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../outside.bin", "beside.bin"])
+def test_what_points_at_a_file_is_not_opened(plain, sidecars, tmp_path, monkeypatch, path):
+    """A bundle's files reach nothing outside it, whatever its facts say."""
+    monkeypatch.chdir(tmp_path)
+    model = onnx.load_from_string(sidecars[f"image{MODEL}"])
+    for attribute in model.graph.node[0].attribute:
+        if attribute.name == "embed_mode":
+            attribute.i = 0
+        if attribute.name == "ep_cache_context":
+            # A right binary, so that only the pointing is wrong.
+            (tmp_path / "beside.bin").write_bytes(attribute.s)
+            attribute.s = path.encode()
+    content, facts = model.SerializeToString(), json.loads(sidecars[f"image{FACTS}"])
+    told = ort_in_advance.describe(plain, content, facts["compiler"], "2.51.0", "QCS6490", opened(plain)[0])
+    note = opened(with_sidecars(plain, {f"image{MODEL}": content, f"image{FACTS}": told.encode()}))[0].note
+    assert note == "the model compiled in advance cannot be used: it points at another file; it was compiled here"

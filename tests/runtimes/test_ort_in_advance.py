@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 
 from edgekit.errors import PlacementError
 from edgekit.runtimes import ort_in_advance, qnn_chips
@@ -16,7 +17,8 @@ from edgekit.runtimes.protocol import Artifact, Blob, NodePlacement, Placement, 
 
 COMPILER, DEVICE, PLAIN = "onnxruntime-qnn 2.7.0", "qnn:QCS6490", SessionSettings()
 PLACED = Placement((NodePlacement("conv", "Conv", "qnn"), NodePlacement("rows", "MatMul", "qnn")))
-COMPILED = b"the compiled model"
+_NODE = helper.make_node("EPContext", ["a"], ["b"], domain="com.microsoft", embed_mode=1, ep_cache_context=b"binary")
+COMPILED = helper.make_model(helper.make_graph([_NODE], "compiled", [], [])).SerializeToString()
 UNUSABLE = "the model compiled in advance cannot be used: "
 
 
@@ -100,6 +102,12 @@ def test_the_chip_here_is_known_by_the_kernels_name(monkeypatch: pytest.MonkeyPa
 def test_a_chip_that_nobody_knows_is_an_error() -> None:
     with pytest.raises(PlacementError, match="no Qualcomm chip 'X9' is known"):
         ort_in_advance.offer(artifact(), "qnn:X9", COMPILER, PLAIN)
+
+
+def test_a_file_that_is_not_what_a_provider_compiled_is_told() -> None:
+    facts = ort_in_advance.describe(SOURCE, b"none", COMPILER, "2.51.0", "QCS6490", PLACED)
+    found = ort_in_advance.offer(artifact(facts, b"none"), DEVICE, COMPILER, PLAIN)
+    assert found == Offer(note=f"{UNUSABLE}its file is no ONNX model")
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
