@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,12 +31,8 @@ def number(value: float, decimals: int | None = None) -> str:
 
 def decimals_of(value: float) -> int:
     """Return how many digits after the point make three significant ones."""
-    if value == 0:
-        return 0
-    size = math.floor(math.log10(abs(value)))
-    # 9.996 is 10.0 with three digits.
-    if round(abs(value) / 10.0**size, DIGITS - 1) >= 10:
-        size += 1
+    # By the exact digits, not by a logarithm: 0.9995 is 1.00 with three of them, and the least float has a size too.
+    size = int(f"{abs(value):.{DIGITS - 1}e}".partition("e")[2]) if value else DIGITS - 1
     return max(0, DIGITS - 1 - size)
 
 
