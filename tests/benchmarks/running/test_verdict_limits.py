@@ -137,24 +137,24 @@ def test_a_run_that_keeps_every_rule() -> None:
             {"plan": plan(scenario="server", target_qps=9.5, latency_bound=40.0), "latency": latency(700, p99=40.0)},
             {"plan": plan(scenario="server", target_qps=9.5, latency_bound=40.0), "latency": latency(700, p99=40.01)},
             (
-                "at 9.5 queries a second the p99 is 40.01 ms (early stopping at 99 % confidence), the bound is 40 ms; give "
-                "a lower --target-qps"
+                "at 9.5 queries a second the p99 is 40.01 ms (early stopping at 99 % confidence), the bound is 40 ms; "
+                "give a lower --target-qps"
             ),
         ),
         (
             {"latency": latency(64)},
             {"latency": latency(63, p90=None)},
             (
-                "63 queries are too few for the p90 at 99 % confidence (early stopping needs at least 64); measure "
-                "longer, with --publish or --seconds"
+                "63 queries are too few for the p90 at 99 % confidence (early stopping needs at least 64); "
+                "measure longer, with --publish or --seconds"
             ),
         ),
         (
             {"plan": plan(scenario="multi-stream"), "latency": latency(662)},
             {"plan": plan(scenario="multi-stream"), "latency": latency(661, p99=None)},
             (
-                "661 queries are too few for the p99 at 99 % confidence (early stopping needs at least 662); measure "
-                "longer, with --publish or --seconds"
+                "661 queries are too few for the p99 at 99 % confidence (early stopping needs at least 662); "
+                "measure longer, with --publish or --seconds"
             ),
         ),
         # A single stream needs no p99.
@@ -167,8 +167,8 @@ def test_a_run_that_keeps_every_rule() -> None:
             {"plan": plan(sustained=True), "drift": replace(STEADY, latency=1.3, throttling=True)},
             {"drift": replace(STEADY, latency=1.3, throttling=True)},
             (
-                "queries at the end took 1.30 times as long as at the begin; cool the device, or measure its steady state "
-                "with --soak MINUTES or --sustained"
+                "queries at the end took 1.30 times as long as at the begin; cool the device, or measure its steady "
+                "state with --soak MINUTES or --sustained"
             ),
         ),
     ],
