@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgekit.converters.toolchains.launch import Job
 
-    # The tool's way to find ranges, and the cosine below which a layer stays in float16; None leaves none there.
-    Attempt = tuple[str, float | None]
+    # The tool's way to find ranges; the cosine below which a layer stays in float16, or None; and which layers stay
+    # there by edgekit's choice: none, the running sum, or the products that are added to it as well.
+    Attempt = tuple[str, float | None, str]
 
 # Layers whose own cosine is below the threshold stay in float16; from the least of them to nearly all.
-_THRESHOLDS = (0.98, 0.995, 0.999, 0.9995)
+_THRESHOLDS = (0.98, 0.995, 0.9995)
+_SUM, _ADDED = "sum", "added"
 _WORST = 5
 _ANALYSIS = "error_analysis.txt"
 
@@ -59,12 +61,19 @@ def _choices(precision: str, *, plain: bool) -> dict[str, Attempt]:
     """Return what to try, in order, until the goal is reached."""
     normal, fitted = "normal", "mmse"
     if precision == "hybrid" and plain:
-        return {"hybrid": (normal, _THRESHOLDS[0])}
+        return {"hybrid": (normal, _THRESHOLDS[0], "")}
     if precision == "hybrid":
-        return {f"hybrid, layers below {threshold:g} in float16": (normal, threshold) for threshold in _THRESHOLDS}
+        return {
+            "hybrid, the running sum in float16": (normal, None, _SUM),
+            "hybrid, the running sum and what is added to it in float16": (normal, None, _ADDED),
+            **{
+                f"hybrid, layers below {threshold:g} in float16, ranges of least square error": (fitted, threshold, "")
+                for threshold in _THRESHOLDS
+            },
+        }
     if precision == "w8a8" and not plain:
-        return {"w8a8": (normal, None), "w8a8, ranges of least square error": (fitted, None)}
-    return {precision: (normal, None)}
+        return {"w8a8": (normal, None, ""), "w8a8, ranges of least square error": (fitted, None, "")}
+    return {precision: (normal, None, "")}
 
 
 def _build(job: Job, name: str, attempt: Attempt) -> Any:
@@ -72,7 +81,7 @@ def _build(job: Job, name: str, attempt: Attempt) -> Any:
 
     asked = job.request
     quantized = asked["precision"] != "fp16"
-    algorithm, threshold = attempt
+    algorithm, threshold, layers = attempt
     settings: dict[str, Any] = {"target_platform": asked["platform"]}
     if quantized:
         settings["quantized_algorithm"] = algorithm
@@ -83,12 +92,50 @@ def _build(job: Job, name: str, attempt: Attempt) -> Any:
     job.stage(f"building {name} for {asked['platform']}")
     tool = RKNN(verbose=False)
     tool.config(**settings)
+    if layers and (chosen := _chosen(job, settings, layers)):
+        _done(tool.hybrid_quantization_step2(*chosen), "hybrid_quantization_step2")
+        _done(tool.init_runtime(), "init_runtime")
+        return tool
     _done(tool.load_onnx(model=asked["model"]), "load_onnx")
     dataset = _dataset(job) if quantized else None
     _done(tool.build(do_quantization=quantized, dataset=dataset, auto_hybrid=threshold is not None), "build")
     # Without a target this is the simulator, which only works in the process that built.
     _done(tool.init_runtime(), "init_runtime")
     return tool
+
+
+def _chosen(job: Job, settings: dict[str, Any], layers: str) -> tuple[str, str, str] | None:
+    """Return the files of the tool's second step, with layers in float16; None where the graph has none of them."""
+    import onnx
+    from rknn.api import RKNN
+
+    found = _sibling("rknn_layers")
+    stem = Path(job.request["model"]).stem
+    model, ranges, plain = (job.folder / f"{stem}.{ending}" for ending in ("model", "data", "quantization.cfg"))
+    if not plain.exists():
+        first = RKNN(verbose=False)
+        first.config(**settings)
+        _done(first.load_onnx(model=job.request["model"]), "load_onnx")
+        _done(first.hybrid_quantization_step1(dataset=_dataset(job), proposal=False), "hybrid_quantization_step1")
+        first.release()
+    names = found.running_sum(onnx.load(str(model), load_external_data=False), products=layers == _ADDED)
+    if not names:
+        return None
+    configuration = job.folder / f"{stem}.{layers}.cfg"
+    configuration.write_text(found.configured(plain.read_text(encoding="utf-8"), names), encoding="utf-8")
+    return str(model), str(ranges), str(configuration)
+
+
+def _sibling(name: str) -> Any:
+    """Load a file beside this one, which imports nothing of edgekit either."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{name}: cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _dataset(job: Job) -> str:
