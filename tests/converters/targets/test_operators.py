@@ -45,3 +45,12 @@ def test_the_real_table_is_whole() -> None:
     assert {"Conv", "MatMul", "Softmax", "LayerNormalization", "Gather"} <= set(table.proven)
     assert not set(table.proven) & set(table.refused)
     assert all(refusal.reason and refusal.offer.endswith(".") for refusal in table.refused.values())
+
+
+@pytest.mark.parametrize(("name", "operator"), [("ethos_u", "Conv"), ("qnn", "LayerNormalization")])
+def test_a_table_knows_what_its_tests_ran_and_names_its_tool(name, operator) -> None:
+    table = operators.read(name)
+    assert operator in table.proven
+    assert operators.check(_model("Relu"), table, "image") == ()
+    assert table.tool.split(" ")[-1][0].isdigit()
+    assert not set(table.proven) & set(table.refused)
