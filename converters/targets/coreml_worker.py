@@ -183,7 +183,10 @@ def _put_back(net: Any, model: Any) -> int:
     for function in model._mil_program.functions.values():
         for operation in function.operations:
             if operation.op_type.startswith("constexpr_"):
-                stored.append(np.asarray(operation.materialized_val_inference(), np.float32))
+                values = np.asarray(operation.materialized_val_inference(), np.float32)
+                # A mask that was spread out is no weight, and 8 bits hold one value as well as 16 do.
+                if np.ptp(values) > 0:
+                    stored.append(values)
     count = 0
     with torch.no_grad():
         for tensor in (*net.parameters(), *net.buffers()):
