@@ -132,7 +132,14 @@ def _result(plain: Any, where: str) -> Result:
         )
     if number == 1:
         plain = _from_version_1(plain)
-    return schema.loads(Result, json.dumps(plain), where)
+    found = schema.loads(Result, json.dumps(plain), where)
+    for i, series in enumerate(found.series):
+        if len(series.times) != len(series.values):
+            raise InputError(
+                f"{where}.series[{i}]: has {len(series.times)} times and {len(series.values)} values; each reading has "
+                "one of both"
+            )
+    return found
 
 
 def _from_version_1(plain: dict[str, Any]) -> dict[str, Any]:

@@ -37,8 +37,11 @@ class Interrupts:
         asked: whether it was called.
     """
 
+    ask: Callable[[], None] | None
+    asked: bool
+
     def __init__(self) -> None:
-        self.ask: Callable[[], None] | None = None
+        self.ask = None
         self.asked = False
 
     def hear(self, number: int, frame: FrameType | None) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from random import Random
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from edgekit.benchmarks.results.records import SCHEMA_VERSION, Result
 
 EXTREMES = (0.0, -0.0, 5e-324, -1e-9, 1.0, 1e16, -1e300, sys.float_info.max, 0.1 + 0.2)
 # What a device, a driver or a user may put into a text: control characters, markup, quotes, no character at all.
@@ -18,6 +20,13 @@ HOSTILE = (
     *("", "\x00", "\n", "\r\n", "\x1b[2J", "</script><script>alert(1)", "<b>&amp;\"'", "a|b", "=1+1", "@SUM(A1)"),
     *("\u202e", "é", "😀", "`x`", "**x**", "[x](javascript:1)", "-", "' onload='", "%s{0}", "\\", "\t", "\u2028"),
 )
+
+
+def any_result(seed: int, real: bool = False) -> Result:
+    """Make a result of the present schema that could be read from a file; see `make`."""
+    found = make(Result, seed, real)
+    series = tuple(replace(one, values=tuple(float(i) for i in range(len(one.times)))) for one in found.series)
+    return replace(found, schema_version=SCHEMA_VERSION, series=series)
 
 
 def make(kind: Any, seed: int, real: bool = False) -> Any:

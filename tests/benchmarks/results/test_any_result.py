@@ -6,20 +6,19 @@ import csv
 import io
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+import bench_results
 import json_check
-from any_record import HOSTILE, make
+from any_record import HOSTILE, any_result, make
 from edgekit.benchmarks.limits.records import Peaks, Profile, Work
 from edgekit.benchmarks.report import csv_table, markdown, table, text
 from edgekit.benchmarks.results import files, json_schema
 from edgekit.benchmarks.results.compare import ALWAYS, change, compare
 from edgekit.benchmarks.results.metrics import METRICS, figure, metric
 from edgekit.benchmarks.results.pairs import pair
-from edgekit.benchmarks.results.records import SCHEMA_VERSION, Result
 from edgekit.benchmarks.running import events
 from edgekit.benchmarks.running.extras import Extras, Wanted
 from edgekit.benchmarks.running.job import Found, Job
@@ -29,11 +28,6 @@ from edgekit.bundle.schema import dumps, loads
 from edgekit.errors import InputError
 
 SEEDS = range(12)
-
-
-def any_result(seed: int, real: bool = False) -> Result:
-    """A result of the present schema; with `real`, of numbers that a run could have measured."""
-    return replace(make(Result, seed, real), schema_version=SCHEMA_VERSION)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -97,6 +91,16 @@ def test_each_required_field_that_is_missing_is_named() -> None:
         without = {key: value for key, value in plain.items() if key != name}
         with pytest.raises(InputError, match=name):
             files.loads(json.dumps(without), "x.json")
+
+
+@pytest.mark.parametrize(("times", "values"), [([], [1.0]), ([1.0], []), ([0.0, 1.0, 2.0], [5.0, 6.0])])
+def test_a_series_with_a_reading_too_few_is_refused_where_it_is_read(times: list[float], values: list[float]) -> None:
+    """A report would draw it beside the wrong moments, or end in the middle of the page."""
+    plain = json.loads(files.dumps(bench_results.result()))
+    plain["series"][1].update(times=times, values=values)
+    said = f"x.json.series[1]: has {len(times)} times and {len(values)} values; each reading has one of both"
+    with pytest.raises(InputError, match=re.escape(said)):
+        files.loads(json.dumps(plain), "x.json")
 
 
 @pytest.mark.parametrize("known", METRICS, ids=lambda known: known.name)
