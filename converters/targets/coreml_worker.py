@@ -150,8 +150,9 @@ def _convert(net: Any, sample: Any, asked: dict[str, Any]) -> Any:
     import numpy as np
     import torch
 
+    trace: Any = torch.jit.trace  # it has no types of its own
     with torch.no_grad():
-        traced = torch.jit.trace(net, torch.from_numpy(sample), check_trace=False)
+        traced = trace(net, torch.from_numpy(sample), check_trace=False)
     precision = ct.precision.FLOAT32 if asked["precision"] == "fp32" else ct.precision.FLOAT16
     return ct.convert(
         traced,
