@@ -87,9 +87,12 @@ def _tree(proc: Path, pid: int) -> int:
 
 def _by_children(proc: Path, pid: int) -> int | None:
     """Walk down from a process: a few files. None where the kernel does not list children (CONFIG_PROC_CHILDREN)."""
-    ticks, todo = 0, [pid]
+    ticks, todo, seen = 0, [pid], set[int]()
     while todo:
         number = todo.pop()
+        if number in seen:
+            continue
+        seen.add(number)
         fields = _fields(proc, number)
         if not fields:
             # It ended meanwhile, and its time is its parent's now; or there is no such process at all.
@@ -100,7 +103,7 @@ def _by_children(proc: Path, pid: int) -> int | None:
         lists = [sysfs.text(task / "children") for task in sysfs.entries(proc / str(number) / "task", "*")]
         if not lists or lists[0] is None:
             return None
-        todo += [int(child) for children in lists for child in (children or "").split()]
+        todo += [int(child) for children in lists for child in (children or "").split() if _whole(child)]
     return ticks
 
 
@@ -123,7 +126,13 @@ def _by_parents(proc: Path, pid: int) -> int:
 def _fields(proc: Path, number: int) -> list[str]:
     # The name may hold anything, a closing parenthesis and spaces included.
     fields = (sysfs.text(proc / str(number) / "stat") or "").rpartition(")")[2].split()
-    return fields if len(fields) > max(_TIMES) else []
+    good = len(fields) > max(_TIMES) and all(_whole(fields[i]) for i in (_PARENT, *_TIMES))
+    return fields if good else []
+
+
+def _whole(text: str) -> bool:
+    # A longer one is no counter of the kernel, which are 64 bits wide.
+    return text.isdecimal() and len(text) <= 20
 
 
 def _descends(number: int, pid: int, parents: dict[int, int]) -> bool:

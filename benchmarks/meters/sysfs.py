@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+# The most that Linux can be built for (CONFIG_NR_CPUS of x86).
+_MOST_PROCESSORS = 8192
+
 
 def text(path: Path) -> str | None:
     """Return the text of a file without surrounding space and zero bytes; None when it cannot be read."""
@@ -22,7 +25,7 @@ def number(path: Path) -> float | None:
     found = text(path)
     try:
         return None if found is None else float(int(found))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -40,6 +43,8 @@ def listed(spec: str) -> tuple[int, ...]:
     try:
         for part in spec.replace(",", " ").split():
             first, _, last = part.partition("-")
+            if int(last or first) >= _MOST_PROCESSORS:
+                return ()
             found += range(int(first), int(last or first) + 1)
     except ValueError:
         return ()
