@@ -81,10 +81,10 @@ def outcome(old: Result, new: Result, name: str = "p50") -> Change:
         ((100, 100, 100), (110, 110, 110), "worse"),
         ((100, 100, 100), (90, 90, 90), "better"),
         # The lower end touches 1.
-        ((100, 100, 100), (200, 100, 400), "within noise"),
+        ((100, 100, 100), (200, 99.999, 400), "within noise"),
         ((100, 100, 100), (200, 100.1, 400), "worse"),
         # The upper end touches 1.
-        ((100, 100, 100), (50, 40, 100), "within noise"),
+        ((100, 100, 100), (50, 40, 100.001), "within noise"),
         ((100, 100, 100), (50, 40, 99.9), "better"),
     ],
 )
