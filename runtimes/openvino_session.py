@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from edgekit.runtimes.protocol import Placement
 
+# OpenVINO's first answer about a type makes a table that calls Python: two threads that ask at once wait for each other
+# for ever, one with the table's lock and one with Python's. A slow processor meets it every time.
+_FIRST = threading.Lock()
+
 
 class OpenVinoSession:
     """Wraps an `openvino.CompiledModel`; callers that run at the same time get a request each."""
@@ -29,8 +33,9 @@ class OpenVinoSession:
         self._raw: Any = raw
         self._name = name
         self._placement = placement
-        self._inputs = tuple(_info(port) for port in raw.inputs)
-        self._outputs = tuple(_info(port) for port in raw.outputs)
+        with _FIRST:
+            self._inputs = tuple(_info(port) for port in raw.inputs)
+            self._outputs = tuple(_info(port) for port in raw.outputs)
         self._gate = Gate(name, alone=False)
         self._lock = threading.Lock()
         self._idle: list[Any] = []
