@@ -122,7 +122,7 @@ $(CANN)/.ok: pyproject.toml
 $(CHIPS)/.ok: pyproject.toml
 	$(PYTHON) -m venv $(CHIPS)
 	$(CHIPS)/bin/python $(PIP) install --upgrade pip
-	$(CHIPS)/bin/python $(PIP) install -e ".[onnx,openvino,mnn,ncnn,qnn]" "onnx>=1.17" "hypothesis>=6.100" "pytest>=8" \
+	$(CHIPS)/bin/python $(PIP) install -e ".[onnx,litert,openvino,mnn,ncnn,qnn]" "onnx>=1.17" "hypothesis>=6.100" "pytest>=8" \
 	  "pytest-xdist>=3.5" "setuptools>=77" wheel
 	touch $@
 

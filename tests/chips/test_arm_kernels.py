@@ -115,7 +115,7 @@ def test_float16_is_computed_in_halves_where_the_processor_has_them(counted):
 
 def test_edgekit_names_the_class_that_was_counted(counted, tmp_path):
     processor, _, _ = counted
-    text = arm_board.write_cpuinfo(PROCESSORS[processor], tmp_path).read_text()
+    text = (arm_board.describe(PROCESSORS[processor], tmp_path) / "cpuinfo").read_text()
     kind = int8_class("aarch64", instruction_sets(text))
     assert kind is not None
     assert kind.name == {"a53": "arm-neon", "a76": "arm-dotprod", "i8mm": "arm-i8mm"}[processor]

@@ -15,14 +15,16 @@ ROOT = Path(__file__).parents[2]
 FILES = ROOT / ".cache" / "aarch64"
 _BASE = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 _V82 = f"{_BASE} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp ssbs"
-# In namespaces of its own, so that nothing has to be taken away again. ONNX Runtime looks into /proc, and must find the
-# emulated processor there, not this machine's.
+# In namespaces of its own, so that nothing has to be taken away again. Engines look into /proc and /sys, and must find
+# the emulated processor there, not this machine's: without it OpenVINO dies, and ONNX Runtime warns of what it misses.
 _START = """
 root=$1 cpu=$2 info=$3 site=$4; shift 4
-mkdir -p "$root/site" "$root/proc"
-mount -t proc proc "$root/proc" && mount --bind "$info" "$root/proc/cpuinfo" && mount --bind "$site" "$root/site" &&
+mkdir -p "$root/site" "$root/here" "$root/proc" "$root/sys"
+mount -t proc proc "$root/proc" && mount --bind "$info/cpuinfo" "$root/proc/cpuinfo" &&
+mount --bind "$info/sys" "$root/sys" && mount --bind "$site" "$root/site" && mount --bind "$HERE" "$root/here" &&
 mount -t tmpfs tmpfs "$root/tmp" && : >"$root/tmp/qemu" && mount --bind "$QEMU" "$root/tmp/qemu" || exit 90
-exec chroot "$root" /tmp/qemu -cpu "$cpu" -E PYTHONPATH=/site -E HOME=/tmp -E OMP_NUM_THREADS=1 /usr/bin/python3.11 "$@"
+exec chroot "$root" /tmp/qemu -cpu "$cpu" -E PYTHONPATH="$PATHS" -E HOME=/tmp -E OMP_NUM_THREADS=1 \
+  /usr/bin/python3.11 "$@"
 """
 
 
@@ -63,22 +65,36 @@ def install(site: Path) -> Path:
     return site
 
 
-def write_cpuinfo(processor: Processor, folder: Path) -> Path:
-    """Write what Linux on this processor tells of it."""
-    info = folder / f"cpuinfo-{processor.part}"
+def describe(processor: Processor, folder: Path) -> Path:
+    """Write what Linux tells of one such processor, as ``cpuinfo`` and ``sys``, into a folder of its own."""
+    info = folder / f"processor-{processor.part}"
     facts = {"processor": "0", "BogoMIPS": "108.00", "Features": processor.features, "CPU implementer": "0x41"}
     facts |= {"CPU architecture": "8", "CPU variant": "0x0", "CPU part": processor.part, "CPU revision": "4"}
-    info.write_text("".join(f"{name}\t: {value}\n" for name, value in facts.items()) + "\n")
+    # The register's parts: Arm Architecture Reference Manual, MIDR_EL1.
+    register = 0x41 << 24 | 0xF << 16 | int(processor.part, 0) << 4 | 4
+    files = {
+        "cpuinfo": "".join(f"{name}\t: {value}\n" for name, value in facts.items()) + "\n",
+        **{f"sys/devices/system/cpu/{name}": "0\n" for name in ("possible", "present", "online")},
+        **{f"sys/devices/system/cpu/cpu0/topology/{name}": "0\n" for name in ("core_id", "physical_package_id")},
+        **{f"sys/devices/system/cpu/cpu0/topology/{name}": "1\n" for name in ("core_siblings", "thread_siblings")},
+        "sys/devices/system/cpu/cpu0/regs/identification/midr_el1": f"{register:#018x}\n",
+    }
+    for name, text in files.items():
+        (info / name).parent.mkdir(parents=True, exist_ok=True)
+        (info / name).write_text(text)
     return info
 
 
-def run(processor: Processor, folder: Path, site: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run the board's Python."""
-    info = write_cpuinfo(processor, folder)
+def run(
+    processor: Processor, folder: Path, site: Path, arguments: list[str], *, engines: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run the board's Python; `folder` is its ``/here``, and `engines` lets it import others than ONNX Runtime."""
+    info = describe(processor, folder)
     command = ["unshare", "-m", "sh", "-c", _START, "sh", str(FILES / "root"), processor.name, str(info), str(site)]
-    emulator = {**os.environ, "QEMU": shutil.which("qemu-aarch64-static") or ""}
+    paths = "/site:/opt/engines" if engines else "/site"
+    emulator = {**os.environ, "QEMU": shutil.which("qemu-aarch64-static") or "", "PATHS": paths, "HERE": str(folder)}
     return subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=900, check=False, env=emulator
+        [*command, *arguments], capture_output=True, text=True, timeout=240, check=False, env=emulator
     )
 
 

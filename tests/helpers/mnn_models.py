@@ -23,16 +23,12 @@ def two_inputs(folder: Path, batch: int | str = "N", length: int | str = "L") ->
     (folder / onnx_models.WEIGHTS).write_bytes(onnx_models.SIDECAR)
     (folder / "external.onnx").write_bytes(onnx_models.two_inputs(batch, length))
     onnx.save(onnx.load(folder / "external.onnx"), folder / "whole.onnx")
-    out = folder / f"{batch}-{length}.mnn"
-    arguments = [
-        "-f",
-        "ONNX",
-        "--modelFile",
-        str(folder / "whole.onnx"),
-        "--MNNModel",
-        str(out),
-        "--bizCode",
-        "edgekit",
-    ]
-    subprocess.run([sys.executable, "-c", _CONVERT, *arguments], check=True, capture_output=True)
+    out = convert(folder / "whole.onnx", folder / f"{batch}-{length}.mnn")
     return Artifact("test.mnn", "mnn", Blob(memoryview(out.read_bytes()), out))
+
+
+def convert(model: Path, out: Path) -> Path:
+    """Write an ONNX file, its weights inside, as an MNN file."""
+    arguments = ["-f", "ONNX", "--modelFile", str(model), "--MNNModel", str(out), "--bizCode", "edgekit"]
+    subprocess.run([sys.executable, "-c", _CONVERT, *arguments], check=True, capture_output=True)
+    return out

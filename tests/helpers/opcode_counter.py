@@ -37,7 +37,8 @@ for name in sorted(n for n in os.listdir(models) if n.endswith(".onnx")):
 # The emulator is not the root's own, so that it must be told where the root is; it looks there before it looks here.
 _START = """
 info=$1 root=$2; shift 2
-mount --bind "$info" "$root/proc/cpuinfo" && mount --bind "$info" /proc/cpuinfo || exit 90
+mkdir -p "$root/sys"
+mount --bind "$info/cpuinfo" "$root/proc/cpuinfo" && mount --bind "$info/sys" "$root/sys" || exit 90
 exec "$@"
 """
 
@@ -76,7 +77,7 @@ def count(processor: arm_board.Processor, plugin: Path, models: Path, out: Path)
     root = str(arm_board.FILES / "root")
     emulator = ["qemu-aarch64", "-cpu", processor.name, "-plugin", f"{plugin},out={out}/counts", "-L", root]
     python = ["-E", f"PYTHONHOME={root}/usr", f"{root}/usr/bin/python3.11", "-c", _PROGRAM, str(models), str(out)]
-    info = arm_board.write_cpuinfo(processor, out)
+    info = arm_board.describe(processor, out)
     command = ["unshare", "-m", "sh", "-c", _START, "sh", str(info), root, *emulator, *python]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=environment)
