@@ -65,7 +65,7 @@ def test_a_system_without_cpuinfo_has_no_flags(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ((("turbo", "1"),), "no option 'turbo' here; known: bfloat16_gemm, flush_denormals, graph_optimization, x64"),
+        ((("turbo", "1"),), "no option 'turbo' here; known: bfloat16_gemm, compiled_cache, flush_denormals, graph_opt"),
         ((("x64quantprecision", "yes"),), "x64quantprecision takes 0, 1, not 'yes'"),
         ((("graph_optimization", "3"),), "graph_optimization takes off, basic, extended, all, not '3'"),
         ((("flush_denormals", "1"),) * 2, "flush_denormals is given twice"),

@@ -16,6 +16,7 @@ from edgekit.converters.distill.data import subjects, teachers
 from edgekit.converters.distill.data.parameters import NONE
 from edgekit.converters.distill.recipe import DataSpec, TeacherSpec
 from edgekit.errors import InputError, RuntimeUnavailableError
+from edgekit.judging import Times
 from edgekit.locations import cache_dir
 from edgekit.tower import DeviceTower
 
@@ -144,7 +145,9 @@ def test_the_fastest_of_several_runtimes_computes(tiny_bundle, tmp_path, monkeyp
     three = [replace(choices[0], version=version) for version in ("slow", "fast", "middle")]
     times = {"slow": 3.0, "fast": 1.0, "middle": 2.0}
     monkeypatch.setattr(teachers, "list_choices", lambda *_: (three, list(refused)))
-    monkeypatch.setattr(teachers, "judge", lambda bundle, choice, towers, timed: (times[choice.version], ()))
+    monkeypatch.setattr(
+        teachers, "judge", lambda bundle, choice, towers, timed: (Times(times[choice.version], 0.0), ())
+    )
     closed = []
     whole = DeviceTower.close
     monkeypatch.setattr(DeviceTower, "close", lambda tower: (closed.append(tower), whole(tower)))
