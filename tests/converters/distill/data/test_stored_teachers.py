@@ -143,7 +143,7 @@ def test_the_next_variant_computes_where_the_first_is_wrong(tmp_path):
 def test_the_fastest_of_several_runtimes_computes(tiny_bundle, tmp_path, monkeypatch):
     choices, refused = teachers.list_choices(open_bundle(tiny_bundle), "fp32", None, "auto")
     three = [replace(choices[0], version=version) for version in ("slow", "fast", "middle")]
-    times = {"slow": 3.0, "fast": 1.0, "middle": 2.0}
+    times = {name: Times(ms, 0.0) for name, ms in (("slow", 3.0), ("fast", 1.0), ("middle", 2.0))}
     monkeypatch.setattr(teachers, "list_choices", lambda *_: (three, list(refused)))
     monkeypatch.setattr(
         teachers, "judge", lambda bundle, choice, towers, timed: (Times(times[choice.version], 0.0), ())
