@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edgekit.converters.toolchains.launch import Job
 
 _NAME, _MLIR, _RANGES, _TABLE, _DATA = "tower", "tower.mlir", "tower.ranges", "tower.table", "calibration"
+# Where this process prints, and how many of a program's last lines its failure repeats.
+_LOG, _SHOWN = "tool.log", 6
 # Ubuntu's C library inside the package: beside any other version's loader the tools crash, and the host's own is newer.
 _CLASHING = ("libc.so.6", "libm.so.6", "libpthread.so.0")
 # What the tools import and only use for kinds of models that edgekit does not give them; torch is 5 GB with its CUDA.
@@ -143,9 +145,14 @@ class _Tool:
 
     def _run(self, command: Sequence[str], name: str) -> None:
         sys.stdout.flush()
+        log = self._job.folder / _LOG
+        before = log.stat().st_size if log.exists() else 0
         code = subprocess.run(command, cwd=self._job.folder, env=self._environment).returncode
         if code != 0:
-            raise RuntimeError(f"{name} ended with {code}")
+            # Said again at the end: this process's own traceback would push them out of the last lines.
+            printed = log.read_bytes()[before:].decode(errors="replace") if log.exists() else ""
+            lines = [line.rstrip() for line in printed.splitlines() if line.strip()][-_SHOWN:]
+            raise RuntimeError("\n".join([f"{name} ended with {code}:", *lines]))
 
 
 def _simulate(model: str, given: str, out: str) -> None:

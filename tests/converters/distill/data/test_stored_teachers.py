@@ -145,9 +145,7 @@ def test_the_fastest_of_several_runtimes_computes(tiny_bundle, tmp_path, monkeyp
     three = [replace(choices[0], version=version) for version in ("slow", "fast", "middle")]
     times = {name: Times(ms, 0.0) for name, ms in (("slow", 3.0), ("fast", 1.0), ("middle", 2.0))}
     monkeypatch.setattr(teachers, "list_choices", lambda *_: (three, list(refused)))
-    monkeypatch.setattr(
-        teachers, "judge", lambda bundle, choice, towers, timed: (Times(times[choice.version], 0.0), ())
-    )
+    monkeypatch.setattr(teachers, "judge", lambda bundle, choice, towers, timed: (times[choice.version], ()))
     closed = []
     whole = DeviceTower.close
     monkeypatch.setattr(DeviceTower, "close", lambda tower: (closed.append(tower), whole(tower)))
