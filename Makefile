@@ -38,7 +38,7 @@ unit: $(TEST)/.ok $(TFLITE)/.ok $(CACHE)/aarch64/.ok
 	$(TEST)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results.xml $(PYTEST_ARGS)
 
 # Engines and vendors' simulators in an environment of their own; compilers in toolchains that edgekit builds.
-test-chips: $(CHIPS)/.ok $(GPU)/.ok $(CANN)/.ok $(TEST)/.ok $(CACHE)/aarch64/.ok
+test-chips: $(CHIPS)/.ok $(GPU)/.ok $(CANN)/.ok $(TEST)/.ok $(CACHE)/aarch64/.ok $(CACHE)/riscv64/.ok
 	$(CHIPS)/bin/pytest -n 2 --dist loadfile --junitxml $(CACHE)/results-chips.xml tests/chips $(PYTEST_ARGS)
 	$(GPU)/bin/pytest --junitxml $(CACHE)/results-gpu.xml tests/gpu $(PYTEST_ARGS)
 	$(CANN)/bin/pytest --junitxml $(CACHE)/results-cann.xml tests/cann $(PYTEST_ARGS)
@@ -118,6 +118,10 @@ $(CANN)/.ok: pyproject.toml
 	$(CANN)/bin/python $(PIP) install --upgrade pip
 	$(CANN)/bin/python $(PIP) install -e . "onnxruntime-cann==1.24.4" "numpy<2" "onnx>=1.17,<1.19" "pytest>=8"
 	touch $@
+
+# A RISC-V root likewise: Debian's own packages, a minute and a half of emulation.
+$(CACHE)/riscv64/.ok: .ci/riscv64 | $(TEST)/.ok
+	sh .ci/riscv64
 
 $(CHIPS)/.ok: pyproject.toml
 	$(PYTHON) -m venv $(CHIPS)
