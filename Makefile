@@ -103,9 +103,6 @@ $(TFLITE)/.ok: pyproject.toml .ci/tflite
 $(CACHE)/aarch64/.ok: .ci/aarch64 | $(TEST)/.ok
 	sh .ci/aarch64
 
-$(CACHE)/riscv64/.ok: .ci/riscv64 | $(TEST)/.ok
-	sh .ci/riscv64
-
 # NVIDIA's packages claim the names of others, and are here without a GPU: what they do then is tested. The bindings of
 # TensorRT are read, not imported, so that its libraries (gigabytes, from NVIDIA's own index) are left out.
 $(GPU)/.ok: pyproject.toml
