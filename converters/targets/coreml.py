@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.adapting import PROJECTION
-from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.quantize.data import GOLDEN, HELD_OUT, SEARCH
+from edgekit.converters.quantize.data import SEARCH
 from edgekit.converters.targets import onnx_target, prepare_worker, steps
 from edgekit.converters.targets.records import Built, Chip
-from edgekit.converters.toolchains import catalog, work
+from edgekit.converters.toolchains import work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +67,6 @@ class Coreml:
         prepared = steps.prepare(job, asked, on_stage)
         given = onnx_target.input_spec(job, prepared)
         artifact = job.folder / f"{job.tower}.mlpackage.zip"
-        named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
         request = {
             "model": prepare_worker.GRAPH,
             "precision": precision,
@@ -80,18 +77,18 @@ class Coreml:
             "std": list(prepared.std),
             "search": str(job.inputs[SEARCH].absolute()),
             "reference": str(job.reference.absolute()),
-            "parts": {part: str(job.inputs[part].absolute()) for part in (HELD_OUT, GOLDEN)},
+            "parts": steps.proof_inputs(job),
             "out": artifact.name,
         }
-        answer = work.run(catalog.find(self.toolchain), _WORKER, job.folder, request, _LIMITS, named)
+        answer = steps.in_toolchain(job, self.toolchain, _WORKER, request, on_stage, _LIMITS)
         return Built(
             files=(artifact,),
             input=given,
-            output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
-            rows={part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
+            output=steps.projection(prepared.dimension),
+            rows=steps.proof_rows(job, prepared.dimension),
             precision=precision,
             facts=_facts(answer.result, prepared),
-            toolchain={str(name): str(version) for name, version in answer.result["versions"].items()},
+            toolchain=steps.versions(answer),
             seconds=answer.seconds,
             peak_bytes=answer.peak_bytes,
         )
@@ -104,8 +101,4 @@ def _facts(result: dict[str, Any], prepared: prepare_worker.Facts) -> dict[str, 
     }
     if result["eight_bits"]:
         facts["tensors in 8 bits"] = str(result["eight_bits"])
-    if prepared.masks:
-        facts["attention masks"] = f"{prepared.masks} raised to -30"
-    if prepared.unknown:
-        facts["operators beyond the table"] = ", ".join(prepared.unknown)
-    return facts
+    return {**facts, **steps.graph_facts(prepared.unknown, masks=prepared.masks)}

@@ -150,8 +150,8 @@ def _litert(job: TowerJob, master: Path, out: Path, on_stage: Callable[[str], No
 
     decision = TowerDecision({litert_work.EVERY_GROUP: litert_work.FULL_INTEGER}) if job.precision else None
     samples = np.load(job.inputs[CALIBRATION])
-    named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
-    return compile_tower(master, out, job.tower, TowerShape(job.shape[1:]), decision, [samples], named)
+    told = steps.of_tower(job, on_stage)
+    return compile_tower(master, out, job.tower, TowerShape(job.shape[1:]), decision, [samples], told)
 
 
 def _vela(job: TowerJob, plain: Path, on_stage: Callable[[str], None]) -> tuple[_Compiled, work.Answer]:

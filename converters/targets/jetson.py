@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.adapting import PROJECTION, input_adapter
-from edgekit.atomic import write_bytes
-from edgekit.bundle import schema
+from edgekit.adapting import input_adapter
 from edgekit.bundle.manifest import ImageSpec, TensorSpec
-from edgekit.converters.children import run_child
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
 from edgekit.converters.targets import jetson_chips, jetson_worker, prepare_worker, steps
 from edgekit.converters.targets.records import Built, Chip
@@ -98,16 +95,14 @@ class Jetson:
             goal=job.goal,
             out=out,
         )
-        write_bytes(job.folder / jetson_worker.REQUEST, schema.dumps(request).encode())
-        run_child("edgekit.converters.targets.jetson_worker", job.folder, (), on_stage)
-        text = (job.folder / jetson_worker.ANSWER).read_bytes()
-        answer = schema.loads(jetson_worker.Answer, text, jetson_worker.ANSWER)
+        named = (jetson_worker.REQUEST, jetson_worker.ANSWER)
+        answer = steps.in_child(job, "jetson_worker", request, named, jetson_worker.Answer, on_stage)
         data = job.folder / f"{out}.data"
         return Built(
             files=(job.folder / out, *((data,) if data.exists() else ())),
             input=given,
-            output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
-            rows={part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
+            output=steps.projection(prepared.dimension),
+            rows=steps.proof_rows(job, prepared.dimension),
             precision=precision,
             facts=answer.facts,
             toolchain={name: version(name) for name in ("onnx", "onnxruntime")},

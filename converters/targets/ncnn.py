@@ -9,12 +9,9 @@ from edgekit.adapting import PROJECTION
 from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.children import run_child
-from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
 from edgekit.converters.targets import ncnn_graph, steps
 from edgekit.converters.targets import ncnn_prepare_worker as preparing
 from edgekit.converters.targets.records import Built, Chip
-from edgekit.converters.toolchains import catalog, work
 from edgekit.runtimes import ncnn_model
 
 if TYPE_CHECKING:
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     from edgekit.converters.targets.records import Precision, TowerJob
 
 _WORKER = Path(__file__).with_name("ncnn_worker.py")
-_LIMITS = work.Limits(seconds=7200)
 _PRECISIONS: tuple[Precision, ...] = ("fp16", "fp32")
 _OUTPUT = "out0"
 """What pnnx calls the first output."""
@@ -72,10 +68,8 @@ class Ncnn:
         """
         precision = job.precision or "fp16"
         asked = preparing.Request(str(job.master.absolute()), job.shape, job.tower)
-        write_bytes(job.folder / preparing.REQUEST, schema.dumps(asked).encode())
-        run_child("edgekit.converters.targets.ncnn_prepare_worker", job.folder, (), on_stage)
-        found = (job.folder / preparing.FACTS).read_bytes()
-        prepared = schema.loads(preparing.Facts, found, preparing.FACTS)
+        named = (preparing.REQUEST, preparing.FACTS)
+        prepared = steps.in_child(job, "ncnn_prepare_worker", asked, named, preparing.Facts, on_stage)
         specs = _specs(job, prepared)
         files = tuple(
             job.folder / f"{job.tower}{ending}" for ending in (".param", ncnn_model.WEIGHTS, ncnn_model.SPECS)
@@ -89,18 +83,17 @@ class Ncnn:
             "param": files[0].name,
             "weights": files[1].name,
             "specs": files[2].name,
-            "parts": {part: str(job.inputs[part].absolute()) for part in (HELD_OUT, GOLDEN)},
+            "parts": steps.proof_inputs(job),
         }
-        named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
-        answer = work.run(catalog.find(self.toolchain), _WORKER, job.folder, request, _LIMITS, named)
+        answer = steps.in_toolchain(job, self.toolchain, _WORKER, request, on_stage)
         return Built(
             files=files,
-            input=TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", ("N", *job.shape[1:])),
+            input=steps.contract_input(job, prepared.input, ("N", *job.shape[1:])),
             output=TensorSpec(PROJECTION, "float32", ("N", prepared.dimension)),
-            rows={part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
+            rows=steps.proof_rows(job, prepared.dimension),
             precision=precision,
             facts=_facts(answer.result, prepared),
-            toolchain={str(name): str(version) for name, version in answer.result["versions"].items()},
+            toolchain=steps.versions(answer),
             seconds=answer.seconds,
             peak_bytes=answer.peak_bytes,
         )
@@ -122,8 +115,4 @@ def _specs(job: TowerJob, prepared: preparing.Facts) -> dict[str, Any]:
 
 def _facts(result: dict[str, Any], prepared: preparing.Facts) -> dict[str, str]:
     facts = {"layers": str(result["layers"])}
-    if prepared.masks:
-        facts["attention masks"] = f"{prepared.masks} raised to -30"
-    if prepared.unknown:
-        facts["operators beyond the table"] = ", ".join(prepared.unknown)
-    return facts
+    return {**facts, **steps.graph_facts(prepared.unknown, masks=prepared.masks)}

@@ -12,12 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.adapting import PROJECTION, unit_rows
-from edgekit.atomic import write_bytes
-from edgekit.bundle import schema
+from edgekit.adapting import unit_rows
 from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.children import run_child
-from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
 from edgekit.converters.targets import half_worker, inputs, steps
 from edgekit.converters.targets.records import Built
 from edgekit.errors import ConversionError
@@ -71,18 +67,16 @@ def built(
     """
     given = input_spec(job, prepared)
     if computed is None:
-        rows = {part: reference(job, model, prepared, part, on_stage) for part in (HELD_OUT, GOLDEN)}
+        rows = {part: reference(job, model, prepared, part, on_stage) for part in steps.PROOF}
         computed = Computed(rows, 0)
     weights = model.with_name(f"{model.name}.data")
-    if prepared.unknown:
-        facts = {**facts, "operators beyond the table": ", ".join(prepared.unknown)}
     return Built(
         files=(model, weights) if weights.exists() else (model,),
         input=given,
-        output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
+        output=steps.projection(prepared.dimension),
         rows=computed.rows,
         precision=precision,
-        facts=facts,
+        facts={**facts, **steps.graph_facts(prepared.unknown)},
         toolchain={"onnxruntime": version("onnxruntime"), "onnx": version("onnx")},
         seconds=round(time.monotonic() - start, 1),
         peak_bytes=computed.peak_bytes,
@@ -94,7 +88,7 @@ def input_spec(job: TowerJob, prepared: Facts) -> TensorSpec:
     if prepared.mean:
         batch, height, width, channels = job.shape
         return TensorSpec(prepared.input, "float32", (batch, channels, height, width))
-    return TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape)
+    return steps.contract_input(job, prepared.input)
 
 
 def reference(
@@ -118,7 +112,8 @@ def reference(
     """
     given = job.folder / f"{part}.{model.stem}.npy"
     np.save(given, scaled(np.load(job.inputs[part], allow_pickle=False), prepared), allow_pickle=False)
-    named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}, {part} inputs")  # noqa: E731
+    told = steps.of_tower(job, on_stage)
+    named: Callable[[str], None] = lambda stage: told(f"{stage}, {part} inputs")  # noqa: E731
     found = np.load(inputs.embed("onnxruntime", model, given, named), allow_pickle=False)
     if found.shape[1:] != (prepared.dimension,) or not np.isfinite(found).all():
         raise ConversionError(
@@ -145,14 +140,13 @@ def half_rows(job: TowerJob, model: Path, prepared: Facts, out: str, on_stage: C
         ConversionError: the child failed, or a row holds NaN or infinity: the tower leaves float16's range.
     """
     files = {}
-    for part in (HELD_OUT, GOLDEN):
+    for part in steps.PROOF:
         files[part] = str(job.folder / f"{part}.half.npy")
         np.save(files[part], scaled(np.load(job.inputs[part], allow_pickle=False), prepared), allow_pickle=False)
     request = half_worker.Request(model.name, out, files)
-    write_bytes(job.folder / half_worker.REQUEST, schema.dumps(request).encode())
-    named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
-    run_child("edgekit.converters.targets.half_worker", job.folder, (), named)
-    answer = schema.loads(half_worker.Answer, (job.folder / half_worker.ANSWER).read_bytes(), half_worker.ANSWER)
+    named = (half_worker.REQUEST, half_worker.ANSWER)
+    told = steps.of_tower(job, on_stage)
+    answer = steps.in_child(job, "half_worker", request, named, half_worker.Answer, told)
     return Computed({part: steps.rows(job, part, prepared.dimension) for part in files}, answer.peak_bytes)
 
 

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgekit.atomic import write_bytes
-from edgekit.bundle import schema
 from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.children import run_child
-from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
+from edgekit.converters.quantize.data import CALIBRATION, SEARCH
 from edgekit.converters.targets import portable_worker, steps
 from edgekit.converters.targets.records import Built
-from edgekit.converters.toolchains import catalog, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from edgekit.converters.targets.records import TowerJob
-
-_LIMITS = work.Limits(seconds=7200)
 
 
 def build(
@@ -56,30 +50,28 @@ def build(
         "model": portable_worker.GRAPH,
         "tower": job.tower,
         "precision": precision,
-        "parts": {part: str(job.inputs[part].absolute()) for part in (HELD_OUT, GOLDEN)},
+        "parts": steps.proof_inputs(job),
         "calibration": str(job.inputs[CALIBRATION].absolute()),
         "search": str(job.inputs[SEARCH].absolute()),
         "reference": str(job.reference.absolute()),
         **asked,
     }
-    named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
-    answer = work.run(catalog.find(toolchain), worker, job.folder, request, _LIMITS, named)
+    answer = steps.in_toolchain(job, toolchain, worker, request, on_stage)
     facts = {str(name): str(value) for name, value in answer.result["facts"].items()}
     if prepared.fills:
         facts["constants stored"] = f"{prepared.fills}, which the graph made while it ran"
     if prepared.tables:
         facts["tables of words"] = f"{prepared.tables} in 8 bits, with a scale a row"
-    if prepared.unknown:
-        facts["operators beyond the table"] = ", ".join(prepared.unknown)
+    facts.update(steps.graph_facts(prepared.unknown))
     free = prepared.shape[0]
     return Built(
         files=tuple(job.folder / name for name in answer.result["files"]),
-        input=TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", prepared.shape),
+        input=steps.contract_input(job, prepared.input, prepared.shape),
         output=TensorSpec(prepared.output, "float32", (free, prepared.dimension)),
-        rows={part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
+        rows=steps.proof_rows(job, prepared.dimension),
         precision=precision,
         facts=facts,
-        toolchain={str(name): str(version) for name, version in answer.result["versions"].items()},
+        toolchain=steps.versions(answer),
         seconds=answer.seconds,
         peak_bytes=answer.peak_bytes,
     )
@@ -104,6 +96,5 @@ def prepare(
         ConversionError: the child failed.
     """
     request = portable_worker.Request(str(job.master.absolute()), job.tower, table, small_tables)
-    write_bytes(job.folder / portable_worker.REQUEST, schema.dumps(request).encode())
-    run_child("edgekit.converters.targets.portable_worker", job.folder, (), on_stage)
-    return schema.loads(portable_worker.Facts, (job.folder / portable_worker.FACTS).read_bytes(), portable_worker.FACTS)
+    files = (portable_worker.REQUEST, portable_worker.FACTS)
+    return steps.in_child(job, "portable_worker", request, files, portable_worker.Facts, on_stage)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.adapting import PROJECTION
-from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
+from edgekit.converters.quantize.data import CALIBRATION, SEARCH
 from edgekit.converters.targets import prepare_worker, qnn_context, steps
 from edgekit.converters.targets.records import Built, Chip
-from edgekit.converters.toolchains import catalog, work
 from edgekit.runtimes import qnn_chips
 
 if TYPE_CHECKING:
@@ -19,7 +16,6 @@ if TYPE_CHECKING:
     from edgekit.converters.targets.records import Precision, TowerJob
 
 _WORKER = Path(__file__).with_name("qnn_worker.py")
-_LIMITS = work.Limits(seconds=7200)
 _PRECISIONS: tuple[Precision, ...] = ("a16w8", "hybrid", "w8a8")
 _NAMED = 5
 
@@ -98,19 +94,18 @@ class Qnn:
             "search": str(job.inputs[SEARCH].absolute()),
             "reference": str(job.reference.absolute()),
             "goal": job.goal,
-            "parts": {part: str(job.inputs[part].absolute()) for part in (HELD_OUT, GOLDEN)},
+            "parts": steps.proof_inputs(job),
             "out": out,
         }
-        named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
-        answer = work.run(catalog.find(self.toolchain), _WORKER, job.folder, request, _LIMITS, named)
+        answer = steps.in_toolchain(job, self.toolchain, _WORKER, request, on_stage)
         built = Built(
             files=tuple(job.folder / name for name in answer.result["files"]),
-            input=TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape),
-            output=TensorSpec(PROJECTION, "float32", (1, prepared.dimension)),
-            rows={part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)},
+            input=steps.contract_input(job, prepared.input),
+            output=steps.projection(prepared.dimension),
+            rows=steps.proof_rows(job, prepared.dimension),
             precision=precision,
             facts=_facts(answer.result),
-            toolchain={str(name): str(version) for name, version in answer.result["versions"].items()},
+            toolchain=steps.versions(answer),
             seconds=answer.seconds,
             peak_bytes=answer.peak_bytes,
         )

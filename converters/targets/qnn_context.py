@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.atomic import write_bytes
 from edgekit.converters.quantize.data import GOLDEN
-from edgekit.converters.toolchains import catalog, work
+from edgekit.converters.targets import steps
 from edgekit.errors import ConversionError
 from edgekit.runtimes import ort_in_advance, ort_placement, qnn_chips
 from edgekit.runtimes.protocol import Artifact, Blob, NodePlacement, Placement
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from edgekit.converters.targets.records import Built, TowerJob
 
 _WORKER = Path(__file__).with_name("qnn_context_worker.py")
-_LIMITS = work.Limits(seconds=7200)
 _PACKAGE = "onnxruntime-qnn"
 _MB = 1e6
 
@@ -48,8 +47,7 @@ def added(job: TowerJob, built: Built, toolchain: str, on_stage: Callable[[str],
         "inputs": str(job.inputs[GOLDEN].absolute()),
         "out": out,
     }
-    named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
-    answer = work.run(catalog.find(toolchain), _WORKER, job.folder, request, _LIMITS, named)
+    answer = steps.in_toolchain(job, toolchain, _WORKER, request, on_stage)
     found = answer.result
     # The same tool compiled both, for the same chip: anything but the same numbers is a fault.
     if found["difference"] != 0:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.adapting import PROJECTION
-from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
+from edgekit.converters.quantize.data import CALIBRATION, SEARCH
 from edgekit.converters.targets import prepare_worker, steps
 from edgekit.converters.targets.records import Built, Chip
-from edgekit.converters.toolchains import catalog, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
     from edgekit.converters.targets.records import Precision, TowerJob
 
 _WORKER = Path(__file__).with_name("rknn_worker.py")
-_LIMITS = work.Limits(seconds=7200)
 _PRECISIONS: tuple[Precision, ...] = ("fp16", "hybrid", "w8a8")
 
 
@@ -73,18 +69,15 @@ class Rknn:
         asked = prepare_worker.Request(str(job.master.absolute()), job.shape, job.tower, "rknn")
         prepared = steps.prepare(job, asked, on_stage)
         request = _request(job, precision, prepared)
-        tool = catalog.find(self.toolchain)
-        named: Callable[[str], None] = lambda stage: on_stage(f"{job.tower} tower: {stage}")  # noqa: E731
-        answer = work.run(tool, _WORKER, job.folder, request, _LIMITS, named)
-        rows = {part: steps.rows(job, part, prepared.dimension) for part in (HELD_OUT, GOLDEN)}
-        given = TensorSpec(prepared.input, "uint8" if job.tower == "image" else "int32", job.shape)
-        taken = TensorSpec(PROJECTION, "float32", (1, prepared.dimension))
+        answer = steps.in_toolchain(job, self.toolchain, _WORKER, request, on_stage)
+        given = steps.contract_input(job, prepared.input)
+        taken = steps.projection(prepared.dimension)
         artifact = job.folder / f"{job.tower}.rknn"
         return Built(
             files=(artifact, steps.sidecar(artifact, job.chip.name, given, taken)),
             input=given,
             output=taken,
-            rows=rows,
+            rows=steps.proof_rows(job, prepared.dimension),
             precision=precision,
             facts=_facts(answer.result, prepared),
             toolchain={"rknn-toolkit2": str(answer.result["version"])},
@@ -103,7 +96,7 @@ def _request(job: TowerJob, precision: str, prepared: prepare_worker.Facts) -> d
         "calibration": str(job.inputs[CALIBRATION].absolute()),
         "search": str(job.inputs[SEARCH].absolute()),
         "reference": str(job.reference.absolute()),
-        "parts": {part: str(job.inputs[part].absolute()) for part in (HELD_OUT, GOLDEN)},
+        "parts": steps.proof_inputs(job),
         "goal": job.goal,
         "out": f"{job.tower}.rknn",
     }
@@ -114,10 +107,4 @@ def _facts(result: dict[str, Any], prepared: prepare_worker.Facts) -> dict[str, 
     facts["chosen"] = str(result["chosen"])
     if result["worst"]:
         facts["layers that lose most"] = "; ".join(f"{name} {value:.4f}" for name, value in result["worst"])
-    if prepared.masks:
-        facts["attention masks"] = f"{prepared.masks} raised to -30"
-    if prepared.biases:
-        facts["biases given"] = str(prepared.biases)
-    if prepared.unknown:
-        facts["operators beyond the table"] = ", ".join(prepared.unknown)
-    return facts
+    return {**facts, **steps.graph_facts(prepared.unknown, masks=prepared.masks, biases=prepared.biases)}

@@ -1,27 +1,36 @@
-"""Steps that targets share: a static graph made in a child, and the simulator's rows read back."""
+"""Steps that targets share: workers in children and toolchains, the simulator's rows read back, records of tensors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from edgekit.adapting import unit_rows
+from edgekit.adapting import PROJECTION, unit_rows
 from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
+from edgekit.bundle.manifest import TensorSpec
 from edgekit.converters.children import run_child
+from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
 from edgekit.converters.targets import prepare_worker
+from edgekit.converters.toolchains import catalog, work
 from edgekit.errors import ConversionError
 from edgekit.runtimes import tensor_sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from edgekit.bundle.manifest import TensorSpec
     from edgekit.converters.targets.records import TowerJob
+
+T = TypeVar("T")
+
+LIMITS = work.Limits(seconds=7200)
+"""What a compiler may use: a full-size tower takes minutes to compile, and its simulation many more."""
+PROOF = (HELD_OUT, GOLDEN)
+"""The parts of the inputs that a target runs what it compiled on."""
 
 
 def prepare(job: TowerJob, request: prepare_worker.Request, on_stage: Callable[[str], None]) -> prepare_worker.Facts:
@@ -39,10 +48,119 @@ def prepare(job: TowerJob, request: prepare_worker.Request, on_stage: Callable[[
         UnsupportedModelError: an operator is known not to work.
         ConversionError: the child failed.
     """
-    write_bytes(job.folder / prepare_worker.REQUEST, schema.dumps(request).encode())
-    run_child("edgekit.converters.targets.prepare_worker", job.folder, (), on_stage)
-    text = (job.folder / prepare_worker.FACTS).read_bytes()
-    return schema.loads(prepare_worker.Facts, text, prepare_worker.FACTS)
+    files = (prepare_worker.REQUEST, prepare_worker.FACTS)
+    return in_child(job, "prepare_worker", request, files, prepare_worker.Facts, on_stage)
+
+
+def in_child(
+    job: TowerJob,
+    worker: str,
+    request: object,
+    files: tuple[str, str],
+    kind: type[T],
+    on_stage: Callable[[str], None],
+) -> T:
+    """Run one of edgekit's own workers in a child process.
+
+    Args:
+        job: whose work folder it works in.
+        worker: module of this package.
+        request: a frozen dataclass.
+        files: names of the request's and of the answer's file.
+        kind: of the answer.
+        on_stage: called with the name of each stage.
+
+    Returns:
+        The answer.
+
+    Raises:
+        EdgekitError: the worker refused; of the kind it named.
+        ConversionError: the child failed.
+    """
+    asked, answered = files
+    write_bytes(job.folder / asked, schema.dumps(request).encode())
+    run_child(f"edgekit.converters.targets.{worker}", job.folder, (), on_stage)
+    return schema.loads(kind, (job.folder / answered).read_bytes(), answered)
+
+
+def in_toolchain(
+    job: TowerJob,
+    toolchain: str,
+    worker: Path,
+    request: Mapping[str, Any],
+    on_stage: Callable[[str], None],
+    limits: work.Limits = LIMITS,
+) -> work.Answer:
+    """Run a worker in a toolchain; its stages are told with the tower's name.
+
+    Args:
+        job: whose work folder it works in.
+        toolchain: name of the toolchain.
+        worker: the file that runs there.
+        request: plain values.
+        on_stage: called with the name of each stage.
+        limits: of time and memory.
+
+    Returns:
+        What the worker returned.
+
+    Raises:
+        MissingDependencyError: the toolchain is not installed.
+        EdgekitError: the worker refused; of the kind it named.
+        ConversionError: it crashed, or ran out of time or memory.
+    """
+    return work.run(catalog.find(toolchain), worker, job.folder, request, limits, of_tower(job, on_stage))
+
+
+def of_tower(job: TowerJob, on_stage: Callable[[str], None]) -> Callable[[str], None]:
+    """Return what tells a stage with the name of the job's tower."""
+    return lambda stage: on_stage(f"{job.tower} tower: {stage}")
+
+
+def proof_inputs(job: TowerJob) -> dict[str, str]:
+    """Return, per part that is proven on, the absolute path of its inputs."""
+    return {part: str(job.inputs[part].absolute()) for part in PROOF}
+
+
+def proof_rows(job: TowerJob, dimension: int) -> dict[str, npt.NDArray[np.float32]]:
+    """Read what a worker's simulator computed of the parts that are proven on; see `rows`."""
+    return {part: rows(job, part, dimension) for part in PROOF}
+
+
+def contract_input(job: TowerJob, name: str, shape: tuple[int | str, ...] | None = None) -> TensorSpec:
+    """Return the contract's input under a name, in the job's shape or another."""
+    return TensorSpec(name, "uint8" if job.tower == "image" else "int32", job.shape if shape is None else shape)
+
+
+def projection(dimension: int) -> TensorSpec:
+    """Return the output of one row whose length the SDK brings to one."""
+    return TensorSpec(PROJECTION, "float32", (1, dimension))
+
+
+def versions(answer: work.Answer) -> dict[str, str]:
+    """Return the versions that a worker tells."""
+    return {str(name): str(version) for name, version in answer.result["versions"].items()}
+
+
+def graph_facts(unknown: tuple[str, ...], *, masks: int = 0, biases: int = 0) -> dict[str, str]:
+    """Return what a card says of how a graph was made.
+
+    Args:
+        unknown: operators that the target's table does not know.
+        masks: constants of attention masks that were raised.
+        biases: biases that were given.
+
+    Returns:
+        Facts by name; none where there is nothing to say.
+    """
+    facts = {}
+    if masks:
+        facts["attention masks"] = f"{masks} raised to -30"
+    if biases:
+        facts["biases given"] = str(biases)
+    if unknown:
+        facts["operators beyond the table"] = ", ".join(unknown)
+    return facts
 
 
 def rows(job: TowerJob, part: str, dimension: int) -> npt.NDArray[np.float32]:

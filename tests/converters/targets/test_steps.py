@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +15,6 @@ from edgekit.converters.targets.records import Chip, TowerJob
 from edgekit.errors import ConversionError, ExecutionError
 from edgekit.runtimes import tensor_sidecar
 from edgekit.runtimes.protocol import Artifact, Blob
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CHIP = Chip("rk3588", "rk3588", ("fp16",), "vendor simulator", "")
 
@@ -59,3 +58,41 @@ def test_rows_of_another_shape_or_not_finite_are_refused(rows: Any, tmp_path: Pa
     np.save(tmp_path / "golden.rows.npy", rows)
     with pytest.raises(ConversionError, match=r"the image tower on rk3588: the simulator returns .* on golden inputs"):
         steps.rows(job(tmp_path), "golden", 2)
+
+
+def test_a_stage_is_told_with_the_towers_name(tmp_path: Path) -> None:
+    stages: list[str] = []
+    steps.of_tower(job(tmp_path), stages.append)("quantizing")
+    assert stages == ["image tower: quantizing"]
+
+
+def test_the_contracts_input_is_pixels_or_ids(tmp_path: Path) -> None:
+    image = job(tmp_path)
+    text = replace(image, tower="text", shape=(1, 12))
+    assert steps.contract_input(image, "pixels") == TensorSpec("pixels", "uint8", (1, 8, 8, 3))
+    assert steps.contract_input(text, "ids") == TensorSpec("ids", "int32", (1, 12))
+    assert steps.contract_input(text, "ids", ("N", "length")).shape == ("N", "length")
+    assert steps.projection(16) == TensorSpec("projection", "float32", (1, 16))
+
+
+def test_what_is_proven_on_is_named_by_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    inputs = {part: Path(f"{part}.npy") for part in ("calibration", "held-out", "golden")}
+    assert steps.proof_inputs(replace(job(tmp_path), inputs=inputs)) == {
+        "held-out": str(tmp_path / "held-out.npy"),
+        "golden": str(tmp_path / "golden.npy"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("masks", "biases", "unknown", "facts"),
+    [
+        (0, 0, (), {}),
+        (2, 0, (), {"attention masks": "2 raised to -30"}),
+        (0, 3, ("Tan (1)", "Sin (2)"), {"biases given": "3", "operators beyond the table": "Tan (1), Sin (2)"}),
+    ],
+)
+def test_a_card_says_what_was_done_and_nothing_else(
+    masks: int, biases: int, unknown: tuple[str, ...], facts: dict[str, str]
+) -> None:
+    assert steps.graph_facts(unknown, masks=masks, biases=biases) == facts
