@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LIMIT = "EDGEKIT_COMPILED_LIMIT"
 """Environment variable: megabytes (10^6 bytes) that all entries may take together; 0 keeps nothing."""
+EARLIER, AGAIN = "compiled at an earlier load", "; it was compiled again"
+"""What a note says where an entry is used, and how one ends that says why it is not."""
 _DEFAULT_MB = 2000
 _MB = 1_000_000
 _LOCK, _WORK = ".lock", ".work-"
@@ -74,12 +76,12 @@ def find(key: Key) -> Found:
                 os.utime(folder / MANIFEST)  # the least recently used one goes first
             return Found(entry, "")
         _remove(folder)
-        return Found(None, f"the compiled model kept for {key.device} is damaged: {problem}; it was compiled again")
+        return Found(None, f"the compiled model kept for {key.device} is damaged: {problem}{AGAIN}")
     older = next((entry for entry in entries() if _supersedes(key, entry.key)), None)
     if older is None:
         return Found(None, "")
     changed = key.differences(older.key)
-    return Found(None, f"the compiled model kept for {key.device} is out of date: {changed}; it was compiled again")
+    return Found(None, f"the compiled model kept for {key.device} is out of date: {changed}{AGAIN}")
 
 
 def keep(key: Key, make: Callable[[Path], Placement | None]) -> str:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
-_PART = 3
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,7 @@ def digest(artifact: Artifact) -> str:
 def describe(key: Key, folder: Path, placement: Placement) -> str:
     """Return the manifest of what an engine wrote into a folder."""
     files = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    nodes = [[node.name, node.op, node.device] for node in placement.nodes]
-    return json.dumps({"key": asdict(key), "files": files, "placement": nodes}, indent=1)
+    return json.dumps({"key": asdict(key), "files": files, "placement": plain_nodes(placement)}, indent=1)
 
 
 def read(folder: Path) -> Entry:
@@ -102,12 +100,37 @@ def read(folder: Path) -> Entry:
     """
     try:
         found = json.loads((folder / MANIFEST).read_bytes())
-        key = Key(**{field.name: _text(found["key"][field.name]) for field in fields(Key)})
-        files = {_plain(name): _text(value) for name, value in found["files"].items()}
-        nodes = tuple(NodePlacement(*map(_text, node)) for node in found["placement"] if len(node) == _PART)
+        key = Key(**{field.name: text(found["key"][field.name]) for field in fields(Key)})
+        files = {_plain(name): text(value) for name, value in found["files"].items()}
+        placement = read_nodes(found["placement"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"its {MANIFEST} cannot be read ({type(error).__name__})") from error
-    return Entry(folder, key, files, Placement(nodes))
+    return Entry(folder, key, files, placement)
+
+
+def plain_nodes(placement: Placement) -> list[list[str]]:
+    """Return a placement as JSON holds it: name, operator and device of each node."""
+    return [[node.name, node.op, node.device] for node in placement.nodes]
+
+
+def read_nodes(plain: Any) -> Placement:
+    """Return the placement that `plain_nodes` wrote.
+
+    Args:
+        plain: of JSON.
+
+    Returns:
+        The placement.
+
+    Raises:
+        TypeError: it is no list of lists of three texts.
+        ValueError: a node has fewer or more parts.
+    """
+    nodes = []
+    for node in _list(plain):
+        name, op, device = map(text, _list(node))
+        nodes.append(NodePlacement(name, op, device))
+    return Placement(tuple(nodes))
 
 
 def damage(entry: Entry) -> str:
@@ -131,9 +154,16 @@ def _sha256(path: Path) -> str:
     return found.hexdigest()
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Return a value of JSON that is a text; TypeError where it is none."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from edgekit.runtimes import (
     ort_provider_tables,
     ort_tensorrt,
 )
+from edgekit.runtimes.engines import imported
 from edgekit.runtimes.ort_placement import device_of
 from edgekit.runtimes.ort_session import OrtSession
 from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
@@ -29,6 +31,7 @@ from edgekit.runtimes.protocol import Artifact, Availability, SessionSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edgekit.runtimes.onnx_facts import Facts
     from edgekit.runtimes.protocol import NodePlacement, Placement
 
 INSTALL = 'pip install "edgekit[onnx]"'
@@ -159,26 +162,32 @@ class _Opening:
         self._artifact, self._device, self._settings = artifact, device, settings
         given = ort_options.provider(settings.options)
         self._given = ort_provider_tables.options(device, given, settings.threads)
+        self._plugin = ort_plugins.plugin_of(device)
 
     def placed(self) -> tuple[Any, Placement | None]:
         """Open it, from what was kept of an earlier compilation where there is one, and say which node runs where."""
-        ort, plugin = _module(), ort_plugins.plugin_of(self._device)
-        only = (ort_context.OPTION, "only") in self._settings.options
-        if only and plugin is None:
-            raise PlacementError(f"{self._artifact.name}: {ort_context.OPTION}=only is for qnn, not {self._device}")
-        given = self._tensorrt(ort)
-        if given is not None and (ort_context.OPTION, "off") not in self._settings.options:
-            library, artifact = ort_tensorrt.library(ort), self._artifact
-            if ort_engines.wanted(given, onnx_facts.read(artifact.model.view, artifact.name)):
-                key = ort_engines.key_of(ort, library, artifact, self._device, given)
+        ort, plugin = _module(), self._plugin
+        cache = dict(self._settings.options).get(ort_options.COMPILED_CACHE, "on")
+        if cache == "only" and plugin is None:
+            raise PlacementError(
+                f"{self._artifact.name}: {ort_options.COMPILED_CACHE}=only is for qnn, not {self._device}"
+            )
+        if cache != "off" and self._facts is not None:
+            given = self._tensorrt(ort, self._facts)
+            if ort_engines.wanted(given, self._facts):
+                key = ort_engines.key_of(ort, ort_tensorrt.library(ort), self._artifact, self._device, given)
                 return ort_engines.open_kept(key, self._device, lambda folder: self.session(engines=folder))
-        if plugin is None or (ort_context.OPTION, "off") in self._settings.options:
+        if cache == "off" or plugin is None:
             raw = self.session()
             return raw, ort_placement.recorded(raw)
         key = ort_context.key_of(ort, plugin, self._artifact, self._device, self._settings)
         offer = ort_in_advance.offer(self._artifact, self._device, key.compiler, self._settings)
         return ort_context.open_kept(
-            key, self._device, lambda entries, compiled: self.session(None, entries, compiled), offer, only=only
+            key,
+            self._device,
+            lambda entries, compiled: self.session(None, entries, compiled),
+            offer,
+            only=cache == "only",
         )
 
     def session(
@@ -195,11 +204,9 @@ class _Opening:
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
-        given = self._given
-        plugin = ort_plugins.plugin_of(self._device)
-        chosen: dict[str, Any] = {}
-        if plugin is not None:
-            found = ort_plugins.hardware(ort, plugin)
+        given, chosen = self._given, dict[str, Any]()
+        if self._plugin is not None:
+            found = ort_plugins.hardware(ort, self._plugin)
             options.add_provider_for_devices(found, ort_plugins.options(self._device, given))
         else:
             # Otherwise a provider that fails later is replaced by the CPU without a word.
@@ -207,9 +214,9 @@ class _Opening:
         with ExitStack() as scratch:
             model = str(compiled) if isinstance(compiled, Path) else compiled
             model = model or ort_external.attach(options, self._artifact, scratch)
-            fitted = self._tensorrt(ort)
-            if fitted is not None:
+            if self._facts is not None:
                 kept = ort_engines.options(engines) if engines else {}
+                fitted = self._tensorrt(ort, self._facts)
                 chosen["providers"][0] = (ort_tensorrt.TENSORRT.provider, {**fitted, **kept})
             try:
                 raw = ort.InferenceSession(model, options, **chosen)
@@ -221,11 +228,15 @@ class _Opening:
         ort_tensorrt.check_made(raw.get_providers, self._device, name)
         return raw
 
-    def _tensorrt(self, ort: Any) -> dict[str, str] | None:
-        """Return what TensorRT's provider is given for this graph; None for another provider."""
-        if self._device.partition(":")[0] != ort_tensorrt.TENSORRT.device or ort_plugins.plugin_of(self._device):
+    @cached_property
+    def _facts(self) -> Facts | None:
+        """What TensorRT's provider must know of the graph; None for another provider."""
+        if self._device.partition(":")[0] != ort_tensorrt.TENSORRT.device or self._plugin is not None:
             return None
-        facts = onnx_facts.read(self._artifact.model.view, self._artifact.name)
+        return onnx_facts.read(self._artifact.model.view, self._artifact.name)
+
+    def _tensorrt(self, ort: Any, facts: Facts) -> dict[str, str]:
+        """Return what TensorRT's provider is given for this graph."""
         return ort_tensorrt.fitted(self._device, self._given, facts, ort_tensorrt.version(ort))
 
 
@@ -260,15 +271,7 @@ def _absent(ort: Any, device: str) -> str:
 
 
 def _module() -> Any:
-    try:
-        import onnxruntime
-    # A damaged or mismatched build fails with more than ImportError, and one broken engine must not stop the others.
-    except Exception as error:
-        raise MissingDependencyError(f"onnxruntime cannot be imported ({error}); {INSTALL}") from error
-    # A package that was removed by hand leaves a folder without code, which can still be imported.
-    if not hasattr(onnxruntime, "InferenceSession"):
-        raise MissingDependencyError(f"onnxruntime is not completely installed; {INSTALL}")
-    return onnxruntime
+    return imported("onnxruntime", "InferenceSession", INSTALL)
 
 
 def _version(module: Any) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ExecutionError, PlacementError
-from edgekit.runtimes import compiled_cache, compiled_entry, ort_placement, ort_plugins
+from edgekit.runtimes import compiled_cache, compiled_entry, ort_kept, ort_plugins
+from edgekit.runtimes.compiled_cache import AGAIN, EARLIER
 from edgekit.runtimes.compiled_entry import Key
+from edgekit.runtimes.ort_options import COMPILED_CACHE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 
 
 FILE = "context.onnx"
-OPTION = "compiled_cache"
-"""Name of the session option for this: ``off`` compiles at each load, ``only`` never."""
-_EARLIER, _AGAIN = "compiled at an earlier load", "; it was compiled again"
 # Source: onnxruntime_session_options_config_keys.h of onnxruntime 1.31. A provider then refuses what it would rather
 # compile again; Qualcomm's says so on the chip, and not in its simulator.
 _COMPILED = {"session.disable_model_compile": "1", "session.fail_on_suboptimal_compiled_model": "1"}
@@ -64,7 +63,7 @@ def key_of(ort: Any, plugin: Plugin, artifact: Artifact, device: str, settings: 
         runtime=f"onnxruntime {ort.__version__}",
         compiler=compiler_of(plugin),
         device=" ".join([device, *chip, *sorted(hardware)]),
-        options=" ".join(f"{name}={value}" for name, value in sorted(options) if name != OPTION),
+        options=" ".join(f"{name}={value}" for name, value in sorted(options) if name != COMPILED_CACHE),
     )
 
 
@@ -96,34 +95,25 @@ def open_kept(key: Key, device: str, session: Open, offer: Offer, *, only: bool)
     if found.entry is not None:
         try:
             raw = session(_COMPILED, found.entry.folder / FILE)
-            return raw, replace(found.entry.placement, note=_joined([*notes, _EARLIER]))
+            return raw, replace(found.entry.placement, note=ort_kept.joined(*notes, EARLIER))
         except ExecutionError as error:
-            notes.append(f"the compiled model that was kept does not open ({error}){_AGAIN}")
+            notes.append(f"the compiled model that was kept does not open ({error}){AGAIN}")
             compiled_cache.remove(found.entry)
     if only:
-        known = _joined([note.removesuffix(_AGAIN) for note in notes]) or "nothing was compiled in advance or kept"
-        raise NothingFitsError(f"{OPTION}=only lets nothing be compiled on {device}, and {known}")
+        known = (
+            ort_kept.joined(*(note.removesuffix(AGAIN) for note in notes)) or "nothing was compiled in advance or kept"
+        )
+        raise NothingFitsError(f"{COMPILED_CACHE}=only lets nothing be compiled on {device}, and {known}")
     if not notes[-1] and notes[0]:
         notes.append("it was compiled here")
-    opened: list[tuple[Any, Placement | None]] = []
-
-    def make(folder: Path) -> Placement | None:
-        raw = session(_entries(folder / FILE), None)
-        placement = ort_placement.recorded(raw)
-        opened.append((raw, placement))
-        whole = placement is not None and not ort_placement.elsewhere(placement, device)
-        # A provider that compiles nothing in advance writes nothing.
-        return placement if whole and (folder / FILE).exists() else None
-
-    problem = compiled_cache.keep(key, make)
-    raw, placement = opened[0] if opened else (session({}, None), None)
-    placement = placement or ort_placement.recorded(raw)
-    note = _joined([*notes, problem])
-    return raw, replace(placement, note=note) if placement and note else placement
-
-
-def _joined(notes: list[str]) -> str:
-    return "; ".join(filter(None, notes))
+    raw, placement, problem = ort_kept.compile_and_keep(
+        key,
+        device,
+        lambda folder: session(_entries(folder / FILE), None),
+        lambda folder: (folder / FILE).exists(),
+        lambda: session({}, None),
+    )
+    return raw, ort_kept.noted(placement, *notes, problem)
 
 
 def _entries(path: Path) -> dict[str, str]:
@@ -136,7 +126,15 @@ def compiler_of(plugin: Plugin) -> str:
     """Return what tells a provider's library from another version of it."""
     if plugin.library.startswith("["):
         module = plugin.library[1:-1]
-        names = metadata.packages_distributions().get(module, [module])
-        return f"{names[0]} {metadata.version(names[0])}"
+        found = _distribution(module)
+        return f"{found.metadata['Name']} {found.version}"
     state = Path(plugin.library).stat()
     return f"{plugin.library} of {state.st_size} bytes, {state.st_mtime_ns}"
+
+
+def _distribution(module: str) -> metadata.Distribution:
+    try:
+        return metadata.distribution(module)
+    except metadata.PackageNotFoundError:
+        # One of another name: looking through everything that is installed takes a tenth of a second.
+        return metadata.distribution(metadata.packages_distributions().get(module, [module])[0])

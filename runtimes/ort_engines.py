@@ -7,10 +7,9 @@ GPU changes (its documentation, "TensorRT EP Caches"). Here each of these is par
 from __future__ import annotations
 
 import ctypes
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edgekit.runtimes import compiled_cache, compiled_entry, cuda_driver, ort_placement
+from edgekit.runtimes import compiled_cache, compiled_entry, cuda_driver, ort_kept, ort_placement
 from edgekit.runtimes.compiled_entry import Key
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 ENGINES = "*.engine"
 _OWN = ("trt_engine_cache_enable", "trt_engine_cache_path", "trt_dump_ep_context_model")
-_EARLIER = "compiled at an earlier load"
 
 
 def wanted(given: Mapping[str, str], facts: Facts) -> bool:
@@ -83,26 +81,10 @@ def open_kept(key: Key, device: str, session: Callable[[Path | None], Any]) -> t
     found = compiled_cache.find(key)
     if found.entry is not None:
         raw = session(found.entry.folder)
-        return raw, _noted(ort_placement.recorded(raw), _EARLIER)
-    opened: list[tuple[Any, Placement | None]] = []
-
-    def make(folder: Path) -> Placement | None:
-        raw = session(folder)
-        placement = ort_placement.recorded(raw)
-        opened.append((raw, placement))
-        whole = placement is not None and not ort_placement.elsewhere(placement, device)
-        return placement if whole and any(folder.glob(ENGINES)) else None
-
-    problem = compiled_cache.keep(key, make)
-    if not opened:
-        raw = session(None)
-        opened.append((raw, ort_placement.recorded(raw)))
-    raw, placement = opened[0]
-    return raw, _noted(placement, "; ".join(filter(None, (found.note, problem))))
-
-
-def _noted(placement: Placement | None, note: str) -> Placement | None:
-    return replace(placement, note=note) if placement and note else placement
+        return raw, ort_kept.noted(ort_placement.recorded(raw), compiled_cache.EARLIER)
+    wrote: Callable[[Path], bool] = lambda folder: any(folder.glob(ENGINES))  # noqa: E731
+    raw, placement, problem = ort_kept.compile_and_keep(key, device, session, wrote, lambda: session(None))
+    return raw, ort_kept.noted(placement, found.note, problem)
 
 
 def _build(library: str) -> str:

@@ -10,20 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgekit.runtimes import compiled_entry, onnx_context, qnn_chips
-from edgekit.runtimes.protocol import NodePlacement, Placement
+from edgekit.runtimes.ort_options import COMPILED_CACHE, PROVIDER
 
 if TYPE_CHECKING:
-    from edgekit.runtimes.protocol import Artifact, SessionSettings
+    from edgekit.runtimes.protocol import Artifact, Placement, SessionSettings
 
 MODEL, FACTS = ".compiled.onnx", ".compiled.json"
 """How the names of the two sidecars end."""
 # Options that say how the chip runs a compiled model, and change nothing in it; any other needs a compilation.
 # Source: "Configuration Options" of ONNX Runtime's documentation of the QNN provider.
 _OF_A_RUN = frozenset({"htp_performance_mode", "rpc_control_latency", "qnn_context_priority", "profiling_level"})
-_OWN, _PROVIDER = "compiled_cache", "provider."
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ def describe(source: Artifact, model: bytes, compiler: str, sdk: str, chip: str,
         JSON.
     """
     found = InAdvance(_digest(source), compiler, sdk, chip, hashlib.sha256(model).hexdigest())
-    nodes = [[node.name, node.op, node.device] for node in placement.nodes]
-    return json.dumps({**asdict(found), "placement": nodes}, indent=1)
+    return json.dumps({**asdict(found), "placement": compiled_entry.plain_nodes(placement)}, indent=1)
 
 
 def offer(artifact: Artifact, device: str, compiler: str, settings: SessionSettings) -> Offer:
@@ -126,7 +124,9 @@ def _misfit(found: InAdvance, device: str, compiler: str, settings: SessionSetti
         return f"it is for {made_for}, and this is {here}"
     if compiler != found.compiler:
         return f"{found.compiler} made it, and this is {compiler}"
-    given = [name for name, _ in settings.options if name != _OWN and name.removeprefix(_PROVIDER) not in _OF_A_RUN]
+    given = [
+        name for name, _ in settings.options if name != COMPILED_CACHE and name.removeprefix(PROVIDER) not in _OF_A_RUN
+    ]
     return f"it was compiled without the option {', '.join(given)}" if given else ""
 
 
@@ -138,27 +138,10 @@ def _digest(artifact: Artifact) -> str:
 def _read(text: bytes) -> tuple[InAdvance, Placement]:
     try:
         found = json.loads(text)
-        values = {field.name: _text(found[field.name]) for field in fields(InAdvance)}
-        nodes = tuple(NodePlacement(*_three(node)) for node in _list(found["placement"]))
-        if not nodes:
+        values = {field.name: compiled_entry.text(found[field.name]) for field in fields(InAdvance)}
+        placement = compiled_entry.read_nodes(found["placement"])
+        if not placement.nodes:
             raise ValueError("no node")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"its {FACTS[1:]} cannot be read ({type(error).__name__})") from error
-    return InAdvance(**values), Placement(nodes)
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
-    return value
-
-
-def _three(value: Any) -> tuple[str, str, str]:
-    one, two, three = map(_text, _list(value))
-    return one, two, three
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
+    return InAdvance(**values), placement

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 PROVIDER = "provider."
 """Prefix of options that go to the provider as they are, such as ``provider.htp_performance_mode=burst``."""
+COMPILED_CACHE = "compiled_cache"
+"""Name of the option for what providers compiled: ``off`` compiles at each load, ``only`` never."""
 _LEVELS = {
     "off": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
@@ -45,7 +47,7 @@ OPTIONS = {
     "graph_optimization": OrtOption(
         "how far the graph is rewritten; int8 operators are fused from 'extended' on", tuple(_LEVELS), ""
     ),
-    "compiled_cache": OrtOption(
+    COMPILED_CACHE: OrtOption(
         "open what was compiled for this device in advance or at an earlier load, and keep what is compiled; 'off' "
         "compiles at each load, 'only' never (for the provider qnn)",
         ("on", "off", "only"),
@@ -91,7 +93,7 @@ def apply(ort: Any, options: Any, pairs: Iterable[tuple[str, str]]) -> None:
         pairs: names and values that `check` let pass.
     """
     for name, value in pairs:
-        if name.startswith(PROVIDER) or name == "compiled_cache":
+        if name.startswith(PROVIDER) or name == COMPILED_CACHE:
             continue
         if name == "graph_optimization":
             options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[value])

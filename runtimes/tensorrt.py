@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 INSTALL = "JetPack has it; elsewhere: pip install tensorrt"
 PLAN = "model.plan"
 _TIMING = ".timing"
-_EARLIER = "compiled at an earlier load"
 
 
 class TensorRt:
@@ -118,7 +117,7 @@ class _Wanted:
         found = compiled_cache.find(key)
         if found.entry is not None:
             try:
-                return (found.entry.folder / PLAN).read_bytes(), _EARLIER
+                return (found.entry.folder / PLAN).read_bytes(), compiled_cache.EARLIER
             except OSError:
                 # Another process removed it meanwhile.
                 pass

@@ -111,6 +111,11 @@ def _empty(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps({**found, "files": {}}))
 
 
+def _shorten_a_node(folder: Path) -> None:
+    found = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**found, "placement": [["conv", "Conv"]]}))
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
@@ -120,6 +125,7 @@ def _empty(folder: Path) -> None:
         (_cut_manifest, "its manifest.json cannot be read (JSONDecodeError)"),
         (_lie, "device was qnn:SM8650, is qnn:QCS6490 htp_arch=68"),
         (_empty, "it holds no file"),
+        (_shorten_a_node, "its manifest.json cannot be read (ValueError)"),
     ],
 )
 def test_damage_is_told_and_never_used(damage, told: str) -> None:
