@@ -102,9 +102,7 @@ def load(
                 tower.close()
         raise
     opened_towers = {name: tower for one in placed for name, tower in one.towers.items()}
-    if not by_itself:
-        return Clip(opened, opened_towers, _explanation(opened, placed[0]))
-    return Clip(opened, opened_towers, _explanation_by_tower(opened, names, placed, policy or "latency"))
+    return Clip(opened, opened_towers, _explanation(opened, names, placed, (policy or "latency") if by_itself else ""))
 
 
 def tower_names(towers: Sequence[TowerName] | None, bundle: Bundle) -> tuple[TowerName, ...]:
@@ -140,35 +138,22 @@ def _of(given: T | Mapping[TowerName, T], name: TowerName, otherwise: T) -> T:
     return given.get(name, otherwise) if isinstance(given, Mapping) else given
 
 
-def _explanation(bundle: Bundle, placed: Placed) -> Explanation:
-    decision = placed.decision
+def _explanation(bundle: Bundle, names: tuple[TowerName, ...], placed: list[Placed], policy: str) -> Explanation:
+    """Explain one placement of all towers, or, with a policy, one of each."""
+    decisions = [one.decision for one in placed]
+    if policy:
+        decisions = [for_tower(decision, name) for decision, name in zip(decisions, names, strict=True)]
+    chosen = [decision.candidates[decision.chosen] for decision in decisions]
     return Explanation(
         bundle=f"{bundle.where} (sha256:{bundle.digest[:12]})",
-        chosen=decision.candidates[decision.chosen],
-        candidates=decision.candidates,
-        cached=placed.cached,
-        note=_note([placed]),
-        placement={},
-        tuned=placed.tuned,
-        absent=not_installed(bundle),
-    )
-
-
-def _explanation_by_tower(
-    bundle: Bundle, names: tuple[TowerName, ...], placed: list[Placed], policy: Policy
-) -> Explanation:
-    named = {name: for_tower(one.decision, name) for name, one in zip(names, placed, strict=True)}
-    towers = {str(name): decision.candidates[decision.chosen] for name, decision in named.items()}
-    return Explanation(
-        bundle=f"{bundle.where} (sha256:{bundle.digest[:12]})",
-        chosen=towers[names[0]],
-        candidates=tuple(candidate for decision in named.values() for candidate in decision.candidates),
+        chosen=chosen[0],
+        candidates=tuple(candidate for decision in decisions for candidate in decision.candidates),
         cached=all(one.cached for one in placed),
         note=_note(placed),
         placement={},
         tuned=placed[0].tuned if all(one.tuned == placed[0].tuned for one in placed) else "",
         absent=not_installed(bundle),
-        towers=towers,
+        towers=dict(zip(names, chosen, strict=True)) if policy else {},
         policy=policy,
     )
 

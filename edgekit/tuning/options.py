@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
+
+from edgekit.processor import sets_here
 
 When = Literal["wrong numbers", "always"]
 
@@ -82,7 +83,7 @@ def extras(runtime: str, device: str, when: When) -> tuple[tuple[tuple[str, str]
     """
     if device != "cpu":
         return ()
-    machine, flags = platform.machine(), _flags()
+    machine, flags = platform.machine(), sets_here()
     return tuple(
         extra.options
         for extra in EXTRAS
@@ -91,10 +92,3 @@ def extras(runtime: str, device: str, when: When) -> tuple[tuple[tuple[str, str]
         and (not extra.machines or machine in extra.machines)
         and (not extra.flag or extra.flag in flags)
     )
-
-
-def _flags() -> frozenset[str]:
-    try:
-        return frozenset(Path("/proc/cpuinfo").read_text(errors="replace").split())
-    except OSError:
-        return frozenset()
