@@ -7,46 +7,17 @@ from typing import Any
 
 import pytest
 
+import bench_evidence
 import bench_results
 from edgekit.benchmarks.results.records import Estimate, Harness
 from edgekit.benchmarks.running import rules
-from edgekit.benchmarks.running.job import Found
 from edgekit.benchmarks.running.verdict import Evidence, judge
 from edgekit.benchmarks.statistics import early_stopping
 
 
 def evidence(**changes: Any) -> Evidence:
     """A run of a minute that keeps every rule, or not: `changes` by dotted names with two underscores."""
-    result = bench_results.result()
-    found = Found(
-        subject=result.subject,
-        plan=result.plan,
-        stages=tuple(result.stages),
-        phases=result.phases,
-        before=result.accuracy.before,
-        after=result.accuracy.after,
-        wrong=(),
-        rss_import=90.0,
-        rss_peak=200.0,
-        swapped=0.0,
-        faults=0,
-        cpu=60.0,
-        overhead_us=5.0,
-        packages={},
-        python="3.11",
-    )
-    plain = Evidence(
-        plan=result.plan,
-        subject=result.subject,
-        found=found,
-        seconds=60.0,
-        latency=result.latency,
-        throughput=result.throughput,
-        drift=result.drift,
-        harness=result.harness,
-        device=(),
-        energy=(),
-    )
+    plain = bench_evidence.good()
     for path, value in changes.items():
         plain = bench_results.changed(plain, path.replace("__", "."), value)  # type: ignore[arg-type, assignment]
     return plain

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+import bench_evidence
 import bench_results
 from edgekit.benchmarks.results.records import Drift, Estimate, Harness
 from edgekit.benchmarks.running import rules
-from edgekit.benchmarks.running.job import Found
-from edgekit.benchmarks.running.verdict import Evidence, judge
+from edgekit.benchmarks.running.verdict import judge
 
 RESULT = bench_results.result()
 STEADY = Drift(1.0, None, throttling=False, leak=False, latency_low=0.99, latency_high=1.01)
@@ -19,35 +19,8 @@ STEADY = Drift(1.0, None, throttling=False, leak=False, latency_low=0.99, latenc
 
 def reasons(found: dict[str, Any] | None = None, **changes: Any) -> tuple[str, ...]:
     """Reasons of a good run with changes of its evidence, and of what the measured process found."""
-    process = Found(
-        subject=RESULT.subject,
-        plan=RESULT.plan,
-        stages=(),
-        phases=RESULT.phases,
-        before=RESULT.accuracy.before,
-        after=RESULT.accuracy.after,
-        wrong=(),
-        rss_import=1.0,
-        rss_peak=2.0,
-        swapped=0.0,
-        faults=0,
-        cpu=1.0,
-        overhead_us=1.0,
-        packages={},
-        python="3",
-    )
-    plain = Evidence(
-        plan=RESULT.plan,
-        subject=RESULT.subject,
-        found=replace(process, **(found or {})),
-        seconds=60.0,
-        latency=RESULT.latency,
-        throughput=Estimate(10.0, 9.9, 10.1, 600),
-        drift=STEADY,
-        harness=Harness(1.0, 0.0),
-        device=(),
-        energy=(),
-    )
+    good = bench_evidence.good()
+    plain = replace(good, found=replace(good.found, **(found or {})), drift=STEADY, harness=Harness(1.0, 0.0))
     verdict, found_reasons = judge(replace(plain, **changes))
     assert (verdict == "VALID") == (not found_reasons)
     return found_reasons
