@@ -204,13 +204,13 @@ class _Opening:
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
-        given, chosen = self._given, dict[str, Any]()
+        chosen: dict[str, Any] = {}
         if self._plugin is not None:
             found = ort_plugins.hardware(ort, self._plugin)
-            options.add_provider_for_devices(found, ort_plugins.options(self._device, given))
+            options.add_provider_for_devices(found, ort_plugins.options(self._device, self._given))
         else:
             # Otherwise a provider that fails later is replaced by the CPU without a word.
-            chosen = {"providers": _providers(ort, self._device, given, self._settings), "enable_fallback": 0}
+            chosen = {"providers": _providers(ort, self._device, self._given, self._settings), "enable_fallback": 0}
         with ExitStack() as scratch:
             model = str(compiled) if isinstance(compiled, Path) else compiled
             model = model or ort_external.attach(options, self._artifact, scratch)
