@@ -28,11 +28,15 @@ def run(job: Job) -> dict[str, Any]:
     Returns:
         The files, the graph first; the numbers of nodes on the processor; what was chosen; and the versions.
     """
-    asked = job.request
+    import onnx
+
+    asked, tools, mixed = job.request, job.sibling("worker_tools"), job.sibling("qnn_mixed")
     out = job.folder / asked["out"]
-    inputs = _load(asked["calibration"])
+    inputs = tools.load(asked["calibration"])
     plain = bool(asked.get("plain"))
-    source = job.folder / asked["model"] if plain else _prepared(job.folder / asked["model"], job.folder / _PREPARED)
+    source = job.folder / asked["model"]
+    if not plain:
+        source = _prepared(source, job.folder / _PREPARED, mixed)
     chosen: dict[str, Any] = {}
     if plain:
         job.stage("quantizing with the tool's own settings")
@@ -40,29 +44,30 @@ def run(job: Job) -> dict[str, Any]:
     elif asked["precision"] == "hybrid":
         kept, chosen = _chosen(job, source, inputs)
         job.stage(f"quantizing with {len(kept)} nodes in 16 bits")
-        _quantize(source, out, inputs, 8, kept)
-        chosen["built"] = _centred(_emulate(str(out), asked["search"]), _load(asked["reference"]))
+        _quantize(source, out, inputs, 8, mixed.overrides(onnx.load(source, load_external_data=False), kept))
+        built = _emulate(str(out), tools.load(asked["search"]))
+        chosen["built"] = tools.centred(built, tools.load(asked["reference"]))
     else:
         bits = 16 if asked["precision"] == "a16w8" else 8
         job.stage(f"quantizing to {bits}-bit activations")
-        _quantize(source, out, inputs, bits)
+        _quantize(source, out, inputs, bits, {})
     job.stage("opening it in the chip's simulator")
     session = _whole(out, {key: str(asked[key]) for key in ("soc_model", "htp_arch")})
     for part, path in asked["parts"].items():
         job.stage(f"simulating the {part} inputs")
-        _save(job.folder / f"{part}.rows.npy", _simulate(session, _load(path)))
+        tools.save(job.folder / f"{part}.rows.npy", _simulate(session, tools.load(path)))
     # The tool puts weights beside the graph where those of the float graph lay so.
     files = [name for name in (asked["out"], f"{asked['out']}.data") if (job.folder / name).exists()]
     return {"files": files, "nodes": _placed(session), "chosen": chosen, "versions": _versions()}
 
 
-def _prepared(model: Path, out: Path) -> Path:
+def _prepared(model: Path, out: Path, mixed: Any) -> Path:
     """Let the vendor's tool merge what the processor has one operator for, and name every node."""
     import onnx
     from onnxruntime.quantization.execution_providers.qnn import qnn_preprocess_model
 
     graph = onnx.load(out if qnn_preprocess_model(model, out) else model)
-    _sibling("qnn_mixed").settle(graph)
+    mixed.settle(graph)
     onnx.save(graph, out, save_as_external_data=True, location=f"{out.name}.data")
     return out
 
@@ -71,12 +76,13 @@ def _chosen(job: Job, source: Path, inputs: Any) -> tuple[set[str], dict[str, An
     """Return the nodes that have to compute in 16 bits, and what to tell of it."""
     import onnx
 
-    asked, mixed, islands = job.request, _sibling("qnn_mixed"), _sibling("islands")
+    asked, tools = job.request, job.sibling("worker_tools")
+    mixed, islands = job.sibling("qnn_mixed"), job.sibling("islands")
     job.stage("quantizing to 8-bit activations")
     eight = job.folder / _EIGHT
-    _quantize(source, eight, inputs, 8)
+    _quantize(source, eight, inputs, 8, {})
     graph, coarse = onnx.load(source, load_external_data=False), onnx.load(eight)
-    reference = _load(asked["reference"])
+    search, reference = tools.load(asked["search"]), tools.load(asked["reference"])
     parts = [islands.Part(name, nodes) for name, nodes in mixed.runs(graph, islands.MOST)]
     tried = 0
 
@@ -84,7 +90,8 @@ def _chosen(job: Job, source: Path, inputs: Any) -> tuple[set[str], dict[str, An
         nonlocal tried
         tried += 1
         job.stage(f"trying which nodes need 16 bits ({tried})")
-        return _centred(_emulate(mixed.emulate(coarse, kept).SerializeToString(), asked["search"]), reference)
+        found: float = tools.centred(_emulate(mixed.emulate(coarse, kept).SerializeToString(), search), reference)
+        return found
 
     found = islands.choose(parts, measure, asked["goal"])
     kept = {name for part in found.kept for name in part.nodes}
@@ -98,7 +105,7 @@ def _chosen(job: Job, source: Path, inputs: Any) -> tuple[set[str], dict[str, An
     return kept, told
 
 
-def _quantize(source: Path, out: Path, inputs: Any, bits: int, kept: Any = ()) -> None:
+def _quantize(source: Path, out: Path, inputs: Any, bits: int, wanted: dict[str, dict[str, Any]]) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize
     from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
@@ -108,7 +115,7 @@ def _quantize(source: Path, out: Path, inputs: Any, bits: int, kept: Any = ()) -
     # A scale of LayerNormalization has one entry a channel already, and the processor takes it in uint8 alone.
     norms = {node.input[1] for node in model.graph.node if node.op_type == "LayerNormalization"}
     set_so: dict[str, Any] = {scale: [{"quant_type": types[8], "symmetric": False}] for scale in norms}
-    for tensor, found in (_sibling("qnn_mixed").overrides(model, kept) if kept else {}).items():
+    for tensor, found in wanted.items():
         set_so[tensor] = [{"quant_type": types[found["bits"]]}]
         if found["others"]:
             set_so[tensor][0]["convert"] = {"quant_type": types[24 - found["bits"]], "recv_nodes": {*found["others"]}}
@@ -154,7 +161,7 @@ def _reader(model: Any, inputs: Any) -> Any:
     return Reader()
 
 
-def _emulate(model: str | bytes, path: str) -> Any:
+def _emulate(model: str | bytes, inputs: Any) -> Any:
     """Run a quantized file on the processor as it is written, which the simulator agrees with."""
     import numpy as np
     import onnxruntime as ort
@@ -164,31 +171,7 @@ def _emulate(model: str | bytes, path: str) -> Any:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: row[None]})[0] for row in _load(path)])
-
-
-def _centred(rows: Any, reference: Any) -> float:
-    """Return the mean centred cosine, as `edgekit.fidelity.agreement` defines it, of rows of any length."""
-    import numpy as np
-
-    unit = rows.astype(np.float64)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-30)
-    a, b = unit - reference.mean(axis=0), reference - reference.mean(axis=0)
-    return float(((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).mean())
-
-
-def _sibling(name: str) -> Any:
-    """Load a file beside this one, which imports nothing of edgekit either."""
-    import importlib.util
-    import sys
-
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{name}: cannot be loaded")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    return np.concatenate([session.run(None, {name: row[None]})[0] for row in inputs])
 
 
 def _whole(model: Path, chip: dict[str, str]) -> Any:
@@ -230,18 +213,6 @@ def _placed(session: Any) -> dict[str, int]:
     for part in session.get_provider_graph_assignment_info():
         found[part.ep_name] = found.get(part.ep_name, 0) + len(part.get_nodes())
     return found
-
-
-def _load(path: str) -> Any:
-    import numpy as np
-
-    return np.load(path, allow_pickle=False)
-
-
-def _save(path: Path, rows: Any) -> None:
-    import numpy as np
-
-    np.save(path, rows, allow_pickle=False)
 
 
 def _versions() -> dict[str, str]:

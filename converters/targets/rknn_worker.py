@@ -31,7 +31,8 @@ def run(job: Job) -> dict[str, Any]:
         The attempts with their centred cosines, the one that was taken, the layers that lose most, and the version.
     """
     _writable_arrays()
-    asked = job.request
+    asked, tools = job.request, job.sibling("worker_tools")
+    search, reference = tools.load(asked["search"]), tools.load(asked["reference"])
     attempts: list[tuple[str, float]] = []
     choices = _choices(asked["precision"], plain=bool(asked.get("plain")))
     best = ""
@@ -39,7 +40,7 @@ def run(job: Job) -> dict[str, Any]:
     for name, attempt in choices.items():
         tool = _build(job, name, attempt)
         job.stage(f"simulating {name}")
-        found = _centred(_simulate(tool, asked["search"]), _load(asked["reference"]))
+        found = tools.centred(_simulate(tool, search), reference)
         attempts.append((name, found))
         best = max(attempts, key=lambda one: one[1])[0]
         if found >= asked["goal"]:
@@ -51,7 +52,7 @@ def run(job: Job) -> dict[str, Any]:
         tool = _build(job, best, choices[best])
     for part, path in asked["parts"].items():
         job.stage(f"simulating the {part} inputs")
-        _save(job.folder / f"{part}.rows.npy", _simulate(tool, path))
+        tools.save(job.folder / f"{part}.rows.npy", _simulate(tool, tools.load(path)))
     _done(tool.export_rknn(asked["out"]), "export_rknn")
     worst = [] if asked["precision"] == "fp16" else _analyse(job, tool)
     return {"attempts": attempts, "chosen": best, "worst": worst, "version": _version()}
@@ -109,7 +110,7 @@ def _chosen(job: Job, settings: dict[str, Any], layers: str) -> tuple[str, str, 
     import onnx
     from rknn.api import RKNN
 
-    found = _sibling("rknn_layers")
+    found = job.sibling("rknn_layers")
     stem = Path(job.request["model"]).stem
     model, ranges, plain = (job.folder / f"{stem}.{ending}" for ending in ("model", "data", "quantization.cfg"))
     if not plain.exists():
@@ -126,18 +127,6 @@ def _chosen(job: Job, settings: dict[str, Any], layers: str) -> tuple[str, str, 
     return str(model), str(ranges), str(configuration)
 
 
-def _sibling(name: str) -> Any:
-    """Load a file beside this one, which imports nothing of edgekit either."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{name}: cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _dataset(job: Job) -> str:
     """Write the calibration inputs one file each, as the tool wants them: images with channels first."""
     listed = job.folder / "dataset.txt"
@@ -145,36 +134,26 @@ def _dataset(job: Job) -> str:
         folder = job.folder / "dataset"
         folder.mkdir()
         lines = []
-        for number, row in enumerate(_load(job.request["calibration"])):
+        tools = job.sibling("worker_tools")
+        for number, row in enumerate(tools.load(job.request["calibration"])):
             path = folder / f"{number}.npy"
-            _save(path, row.transpose(2, 0, 1)[None] if row.ndim == 3 else row[None])
+            tools.save(path, row.transpose(2, 0, 1)[None] if row.ndim == 3 else row[None])
             lines.append(str(path))
         listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(listed)
 
 
-def _simulate(tool: Any, path: str) -> Any:
+def _simulate(tool: Any, inputs: Any) -> Any:
     import numpy as np
 
     rows = []
-    for row in _load(path):
+    for row in inputs:
         layout = ["nhwc"] if row.ndim == 3 else None
         found = tool.inference(inputs=[row[None]], data_format=layout)
         if not found:
             raise RuntimeError("the simulator returned nothing")
         rows.append(np.array(found[0], np.float32).reshape(1, -1))
     return np.concatenate(rows)
-
-
-def _centred(rows: Any, reference: Any) -> float:
-    """Return the mean centred cosine, as `edgekit.fidelity.agreement` defines it, of rows of any length."""
-    import numpy as np
-
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit = rows.astype(np.float64) / np.where(lengths > 0, lengths, 1)
-    a, b = unit - reference.mean(axis=0), reference - reference.mean(axis=0)
-    found = float(((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).mean())
-    return found if np.isfinite(found) else -1.0
 
 
 def _analyse(job: Job, tool: Any) -> list[tuple[str, float]]:
@@ -222,18 +201,6 @@ def _version() -> str:
     from importlib.metadata import version
 
     return version("rknn-toolkit2")
-
-
-def _load(path: str) -> Any:
-    import numpy as np
-
-    return np.load(path, allow_pickle=False)
-
-
-def _save(path: Path, array: Any) -> None:
-    import numpy as np
-
-    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def _done(code: object, what: str) -> None:

@@ -29,9 +29,10 @@ class Refused(Exception):  # noqa: N818  # it is an answer, not an error of the 
 class Job:
     """What a worker is given: the work folder, the request, and `refused` to raise, which workers cannot import."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, worker: Path) -> None:
         """Read the request."""
         self.folder = folder
+        self._worker = worker
         self.request: dict[str, Any] = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
         self.refused = Refused
 
@@ -39,6 +40,13 @@ class Job:
         """Tell the parent what is done now."""
         with (self.folder / STAGES).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(name) + "\n")
+
+    def sibling(self, name: str) -> Any:
+        """Load the file of that name beside the worker, which imports nothing of edgekit either.
+
+        Imports do not search that folder: it has files with the names of vendors' packages.
+        """
+        return _load(self._worker.with_name(f"{name}.py"))
 
 
 def main(worker: Path, folder: Path) -> int:
@@ -51,13 +59,9 @@ def main(worker: Path, folder: Path) -> int:
     Returns:
         0, or 1 where the worker refused.
     """
-    spec = importlib.util.spec_from_file_location("worker", worker)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{worker}: cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = _load(worker)
     try:
-        answer: dict[str, Any] = {"result": module.run(Job(folder))}
+        answer: dict[str, Any] = {"result": module.run(Job(folder, worker))}
     except Refused as refusal:
         answer = {"error": [refusal.kind, str(refusal)]}
     except MemoryError:
@@ -66,6 +70,18 @@ def main(worker: Path, folder: Path) -> int:
     part.write_text(json.dumps(answer), encoding="utf-8")
     part.replace(folder / RESULT)
     return 1 if "error" in answer else 0
+
+
+def _load(path: Path) -> Any:
+    """Load a file under a name that no package has; records made of annotations look their own file up there."""
+    name = f"edgekit_{path.stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path}: cannot be loaded")
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
 
 
 if __name__ == "__main__":

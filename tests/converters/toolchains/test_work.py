@@ -56,6 +56,24 @@ def test_it_works_in_its_own_folder(ask) -> None:
     assert (ask.folder / "made.bin").read_bytes() == b"x"
 
 
+def test_a_worker_loads_the_files_beside_it_once(ask, tmp_path) -> None:
+    (tmp_path / "json.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Pair:\n    left: int\n    right: int = 2\n"
+    )
+    body = (
+        "tools = job.sibling('json')\nimport json\npair = tools.Pair(1)\n"
+        "return {'sum': pair.left + pair.right, 'once': job.sibling('json') is tools, 'own': hasattr(json, 'dumps')}"
+    )
+    # A file with a package's name does not take its place.
+    assert ask(body).result == {"sum": 3, "once": True, "own": True}
+
+
+def test_a_file_that_is_not_beside_the_worker_is_named(ask) -> None:
+    with pytest.raises(ConversionError, match=r"No such file or directory: .*nowhere\.py"):
+        ask("return {'found': str(job.sibling('nowhere'))}")
+
+
 def test_a_refusal_keeps_its_kind(ask) -> None:
     with pytest.raises(UnsupportedModelError, match=r"^no such chip$"):
         ask("raise job.refused('no such chip', 'UnsupportedModelError')")
