@@ -53,7 +53,9 @@ def entropy(histogram: Histogram) -> tuple[float, float]:
 
     For each threshold, the histogram of magnitudes up to it (values beyond counted in its last bin) is compared with
     itself after being merged into 128 levels; the threshold of least Kullback-Leibler divergence is taken (Migacz
-    2017, "8-bit inference with TensorRT").
+    2017, "8-bit inference with TensorRT"). Zeros, which every code holds exactly, have no say: the bin that they are in
+    counts as its neighbour does, as NVIDIA's pytorch-quantization has it. Else the zeros that a ReLU leaves would make
+    the smallest threshold look best.
 
     Args:
         histogram: of the tensor's values.
@@ -65,6 +67,7 @@ def entropy(histogram: Histogram) -> tuple[float, float]:
     centres = np.abs((histogram.edges[:-1] + histogram.edges[1:]) / 2)
     reach = max(abs(low), abs(high))
     counts, _ = np.histogram(centres, bins=BINS, range=(0, reach), weights=histogram.counts.astype(np.float64))
+    counts[0] = min(counts[0], counts[1])
     if not counts.sum():
         return low, high
     best = min(range(_LEVELS, BINS + 1, _STEP), key=lambda kept: (_divergence(counts, kept), -kept))

@@ -77,3 +77,39 @@ def test_the_last_border_belongs_to_the_last_bin():
     histogram = Histogram.empty(0, 1)
     histogram.add(np.array([0, 1], np.float32))
     assert histogram.counts[0] == histogram.counts[BINS - 1] == 1
+
+
+def relu_like(zeros, shape, seed):
+    """What a ReLU leaves: a share of exact zeros, and positive values with a tail."""
+    random = np.random.default_rng(seed)
+    values = random.gamma(shape, size=20_000).astype(np.float32)
+    values[: int(zeros * len(values))] = 0
+    return values
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(zeros=st.floats(0.1, 0.99), shape=st.sampled_from([1.0, 2.0, 4.0]), seed=st.integers(0, 20))
+def test_however_many_zeros_a_relu_leaves_the_cut_stays_above_nearly_all_other_values(zeros, shape, seed):
+    values = relu_like(zeros, shape, seed)
+    low, high = entropy(_of(values))
+    assert low == 0
+    assert (values[values > 0] > high).mean() < 0.1
+
+
+def test_zeros_alone_change_no_cut():
+    values = relu_like(0.5, 1.0, 3)
+    more = np.concatenate([values, np.zeros(10 * len(values), np.float32)])
+    assert entropy(_of(more)) == entropy(_of(values))
+
+
+def test_a_cut_after_a_relu_loses_less_than_the_smallest_one():
+    """The error of 8 bit codes, computed here: what the cut is for."""
+    values = relu_like(0.8, 1.0, 1)
+    found = entropy(_of(values))[1]
+    smallest = float(values.max()) / 16
+
+    def error(high):
+        step = high / 255
+        return float(np.square(np.clip(np.rint(values / step), 0, 255) * step - values).mean())
+
+    assert error(found) < 0.01 * error(smallest)
