@@ -96,8 +96,11 @@ def _correct(editor: Editor, key: str, decoded: npt.NDArray[np.float32], ranges:
     if node.op_type == "Conv":
         correction.convolution(editor, node, decoded, ranges)
         return
+    # The node keeps its factors, so what a corrected bias is multiplied with must be 1.
+    if any(attribute(node, factor, 1) != 1 for factor in ("alpha", "beta")):
+        return
     found = linear.read(editor, key)
-    if found is None or (node.op_type == "Gemm" and attribute(node, "alpha", 1) != 1):
+    if found is None:
         return
     turned = decoded.T if attribute(node, "transB", 0) else decoded
     corrected = correction.linear(editor, found, turned, ranges)

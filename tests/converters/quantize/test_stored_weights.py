@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.compress import int8_weights
@@ -11,7 +13,7 @@ from edgekit.converters.quantize import stored_weights
 from edgekit.converters.quantize.apply import quantize_model
 from edgekit.converters.quantize.editor import Editor
 from edgekit.converters.quantize.groups import find_groups
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.records import Range, TowerDecision
 from small_towers import convnet, gemm_tower, ids, pixels, run, transformer
 
 
@@ -98,3 +100,82 @@ def test_weights_beyond_float16_stay_float32():
     assert not stored_weights.apply_float16(editor, "second", {})
     assert stored_weights.apply_float16(editor, "third", {})
     assert editor.node("second").input[1] == "second.weight"
+
+
+def numbers(*shape, seed):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def gemm(constants, rows, inside, **settings):
+    """One Gemm of x and of `constants`."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, inside])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    node = helper.make_node("Gemm", ["x", *constants], ["y"], name="n", **settings)
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph([node], "g", [x], [y], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def span(x):
+    return Range(float(x.min()), float(x.max()), means=tuple(float(mean) for mean in x.mean(axis=0)))
+
+
+GEMMS = st.fixed_dictionaries(
+    {
+        "transB": st.integers(0, 1),
+        "alpha": st.sampled_from([1.0, 0.5, -2.0]),
+        "beta": st.sampled_from([1.0, 0.25, 3.0]),
+    }
+)
+
+
+@pytest.mark.parametrize("method", ["int8", "float16"])
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(settings_=GEMMS, bias=st.sampled_from([None, (5,), (1, 5), (7, 1), ()]), measured=st.booleans())
+def test_a_gemm_computes_its_formula_with_the_decoded_weights(method, settings_, bias, measured):
+    x, weight = numbers(7, 40, seed=0) + 1, numbers(40, 5, seed=1)
+    stored = weight.T.copy() if settings_["transB"] else weight
+    constants = {"w": stored} if bias is None else {"w": stored, "b": numbers(*bias, seed=2)}
+    apply = stored_weights.apply_int8 if method == "int8" else stored_weights.apply_float16
+    decoded = stored.astype(np.float16) if method == "float16" else int8_weights.encode(stored, False).decoded()
+    exact = decoded.astype(np.float64)
+    product = settings_["alpha"] * x.astype(np.float64) @ (exact.T if settings_["transB"] else exact)
+    expected = product + settings_["beta"] * constants.get("b", np.zeros(1)).astype(np.float64)
+    editor = Editor(gemm(constants, 7, 40, **settings_))
+    assert apply(editor, "n", {"x": span(x)} if measured else {})
+    found = run(editor.close(), x)
+    plain = settings_["alpha"] == settings_["beta"] == 1
+    if method == "int8" and measured and plain and bias == (5,):
+        # The bias takes the weights' mean error back: the outputs' mean is that of the float product.
+        float_mean = (x.astype(np.float64) @ weight + constants["b"]).mean(axis=0)
+        np.testing.assert_allclose(found.mean(axis=0), float_mean, atol=1e-4)
+        expected = expected + (float_mean - expected.mean(axis=0))
+    np.testing.assert_allclose(found, expected, atol=1e-4 * (1 + np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("apply", [stored_weights.apply_int8, stored_weights.apply_float16])
+def test_two_products_of_one_matrix_keep_biases_of_their_own(apply):
+    x = numbers(6, 24, seed=0) + 2
+    weight, biases = numbers(24, 4, seed=1), (numbers(4, seed=2), numbers(4, seed=3))
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [6, 24])
+    nodes = [
+        helper.make_node("Gemm", ["x", "w", "b0"], ["first"], name="a"),
+        helper.make_node("Neg", ["x"], ["turned"], name="neg"),
+        helper.make_node("Gemm", ["turned", "w", "b1"], ["second"], name="b"),
+        helper.make_node("Concat", ["first", "second"], ["y"], name="both", axis=1),
+    ]
+    tensors = [numpy_helper.from_array(v, n) for n, v in {"w": weight, "b0": biases[0], "b1": biases[1]}.items()]
+    taken = helper.make_tensor_value_info("y", TensorProto.FLOAT, [6, 8])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [given], [taken], tensors), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 8
+    expected = run(model, x).mean(axis=0)
+    editor = Editor(model)
+    for key in ("a", "b"):
+        assert apply(editor, key, {"x": span(x), "turned": span(-x)})
+    found = editor.close()
+    small = [t for t in found.graph.initializer if t.data_type in (TensorProto.INT8, TensorProto.FLOAT16)]
+    assert [list(tensor.dims) for tensor in small] == [[24, 4]]
+    # Weights of float16 are off by a few thousandths of a percent, and their biases stay.
+    np.testing.assert_allclose(run(found, x).mean(axis=0), expected, atol=1e-5 if small[0].data_type == 3 else 0.02)
