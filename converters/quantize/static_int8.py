@@ -37,7 +37,8 @@ def apply_u8s8(editor: Editor, key: str, ranges: Mapping[str, Range]) -> bool:
         ranges: of the tensors that `tensors` names.
 
     Returns:
-        Whether the node was rewritten; look-ups, and products without a stored matrix, stay as they are.
+        Whether the node was rewritten; look-ups, products without a stored matrix, and convolutions whose bias is
+        computed stay as they are.
 
     Raises:
         InputError: a range is missing or not finite.
@@ -70,8 +71,7 @@ def rewrite(editor: Editor, key: str, ranges: Mapping[str, Range], grid: qdq.Gri
     """Rewrite a node for any grid of activations and any largest weight code; see `apply_u8s8`."""
     node = editor.node(key)
     if node.op_type == "Conv":
-        _convolution(editor, node, ranges, grid, levels)
-        return True
+        return _convolution(editor, node, ranges, grid, levels)
     found = linear.read(editor, key)
     if found is None:
         return False
@@ -103,7 +103,8 @@ def _flat_bias(editor: Editor, found: linear.Linear) -> npt.NDArray[np.float32] 
     if not editor.is_constant(found.bias):
         return None
     bias, columns = editor.value(found.bias), found.weight.shape[1]
-    if bias.ndim > 2 or bias.size not in (1, columns) or bias.shape[-1:] not in ((), (1,), (columns,)):
+    # One number a row of the activations is no bias of columns, even where there are as many of both.
+    if bias.size != 1 and bias.shape not in ((columns,), (1, columns)):
         return None
     return np.broadcast_to(bias.reshape(-1), (columns,))
 
@@ -143,20 +144,24 @@ def _adds(editor: Editor, region: Region) -> list[str]:
 
 def _convolution(
     editor: Editor, node: onnx.NodeProto, ranges: Mapping[str, Range], grid: qdq.Grid, levels: int
-) -> None:
+) -> bool:
+    biased = len(node.input) > 2 and bool(node.input[2])
+    if biased and not editor.is_constant(node.input[2]):
+        return False
     needed = (_padding(editor, node) or node).input[0]
     scale, _ = qdq.parameters(qdq.span_of(ranges, needed), grid)
     value, name = editor.value(node.input[1]), node.input[1]
     code = quantize(value, 0, levels)
     correction.convolution(editor, node, code.decoded(), ranges)
-    bias = editor.value(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-    if bias is not None:
+    if biased:
+        bias = editor.value(node.input[2])
         code = _wide_enough(value, code, bias, float(scale), levels, axis=0)
         node.input[2] = _integer_bias(editor, node.input[2], bias, np.asarray(code.scale).reshape(-1) * scale)
     node.input[1] = qdq.stored(editor, name, code, 0, grid)
     # Held before the padding, whose zeros are exact, so that an engine can still merge it into the convolution.
     (_padding(editor, node) or node).input[0] = qdq.held(editor, needed, ranges, grid)
     qdq.hold_output(editor, _end(editor, node), ranges, grid)
+    return True
 
 
 def _wide_enough(

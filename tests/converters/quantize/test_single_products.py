@@ -113,6 +113,27 @@ def test_a_bias_that_depends_on_the_input_is_added_after(apply, share):
 
 
 @EVERY
+def test_one_number_a_row_is_no_bias_of_columns_even_of_a_square_product(apply, share):
+    """A batch of as many rows as there are columns: (24, 1) has the size of a bias, and is none."""
+    x, constants = numbers(24, 64), {"w": numbers(64, 24, seed=1), "b": 20 * numbers(24, 1, seed=2)}
+    node = helper.make_node("Gemm", ["x", *constants], ["y"], name="n")
+    check(model([node], constants, [24, 64]), apply, share / 2, x, {"x": span(x)})
+
+
+@pytest.mark.parametrize("apply", [method[0] for method in STATIC.values()], ids=STATIC.keys())
+def test_a_convolution_whose_bias_is_computed_is_left_alone(apply):
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["b"], name="mean", axes=[0, 2, 3], keepdims=0),
+        helper.make_node("Conv", ["x", "w", "b"], ["y"], name="n"),
+    ]
+    made = model(nodes, {"w": numbers(4, 4, 3, 3)}, [1, 4, 6, 6])
+    before, x = list(made.graph.node), numbers(1, 4, 6, 6)
+    editor = Editor(made)
+    assert not apply(editor, "n", {"x": span(x, 1), "y": Range(-9, 9)})
+    assert list(editor.close().graph.node) == before
+
+
+@EVERY
 @pytest.mark.parametrize("node", [("MatMul", ["w", "x"]), ("MatMul", ["x", "x"]), ("Mul", ["x", "w"])], ids=str)
 def test_what_is_no_product_with_stored_weights_is_left_alone(apply, share, node):
     op, inputs = node
