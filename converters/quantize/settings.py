@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -69,10 +70,16 @@ def check(settings: Settings, out: Path) -> None:
         raise InputError(f"{out}: the folder {out.parent} does not exist; create it first")
     if not settings.minutes > 0:
         raise InputError(f"budget: {settings.minutes:g} minutes leave no time to measure anything; give more than 0")
+    if settings.minutes == math.inf:
+        raise InputError("budget: a search without an end never delivers; give a number of minutes, such as 600")
     if not 0 <= settings.min_agreement <= 1:
         raise InputError(f"min-agreement: {settings.min_agreement:g} is not in 0..1; 0.99 stands for 99 %")
-    if settings.max_drop is not None and settings.max_drop < 0:
-        raise InputError(f"max-drop: {settings.max_drop:g} points are less than none")
+    if settings.max_drop is not None and not 0 <= settings.max_drop < math.inf:
+        raise InputError(
+            f"max-drop: {settings.max_drop:g} is no number of points from 0 on; leave it out where no drop matters"
+        )
+    if settings.threads < 0:
+        raise InputError(f"threads: {settings.threads} is negative; 0 leaves it to the engine")
     _known("towers", settings.towers, TOWERS)
     _known("formats", settings.formats, FORMATS)
     _known("calibration", (settings.calibration,), get_args(Cut))

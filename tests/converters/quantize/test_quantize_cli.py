@@ -27,7 +27,7 @@ from edgekit.errors import InputError, MissingDependencyError
         (("-o", "none/out.edge"), "does not exist; create it first"),
         (("-o", "out.edge", "--budget", "0"), "more than 0"),
         (("-o", "out.edge", "--min-agreement", "99"), "0.99 stands for 99 %"),
-        (("-o", "out.edge", "--max-drop", "-1"), "less than none"),
+        (("-o", "out.edge", "--max-drop", "-1"), "no number of points from 0 on; leave it out"),
         (("-o", "out.edge", "--towers", "image,audio"), "'audio' is not one of image, text"),
         (("-o", "out.edge", "--formats", "litert"), "write onnx,litert for both"),
         (("-o", "out.edge", "--formats", ""), "formats: is empty"),
