@@ -89,12 +89,14 @@ def apply(
             source, weight = node.input[0], node.input[1]
             if source not in held:
                 scale = _scale(ranges, source)
-                held[source] = _pair(graph, new, source, scale, np.zeros((), np.int8), axis=None)
+                held[source] = _pair(graph, new, source, source, scale, np.zeros((), np.int8), axis=None)
             node.input[0] = held[source]
             axis = _axis(node)
             key = f"{weight}:{axis}"
             if key not in held:
-                held[key] = _weight(graph, new, weights[weight], axis, stored=stored)
+                # Products whose channels run along different axes of one tensor read it under names of their own.
+                label = f"{weight}.{axis}" if f"{weight}:{1 - axis}" in held else weight
+                held[key] = _weight(graph, new, weights[weight], label, axis, stored=stored)
             node.input[1] = held[key]
         new.append(node)
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in new]
@@ -106,17 +108,17 @@ def apply(
 
 
 def _weight(
-    graph: onnx.GraphProto, new: list[onnx.NodeProto], tensor: onnx.TensorProto, axis: int, *, stored: bool
+    graph: onnx.GraphProto, new: list[onnx.NodeProto], tensor: onnx.TensorProto, label: str, axis: int, *, stored: bool
 ) -> str:
     code = quantize(numpy_helper.to_array(tensor), axis, _LEVELS)
     scale = np.asarray(code.scale, np.float32).reshape(-1)
     zero = np.zeros(len(scale), np.int8)
     if not stored:
-        return _pair(graph, new, tensor.name, scale, zero, axis)
-    names = _constants(graph, tensor.name, scale, zero)
-    graph.initializer.append(numpy_helper.from_array(code.data, f"{tensor.name}.int8"))
-    out = f"{tensor.name}.decoded"
-    new.append(helper.make_node("DequantizeLinear", [f"{tensor.name}.int8", *names], [out], f"{out}/dq", axis=axis))
+        return _pair(graph, new, tensor.name, label, scale, zero, axis)
+    names = _constants(graph, label, scale, zero)
+    graph.initializer.append(numpy_helper.from_array(code.data, f"{label}.int8"))
+    out = f"{label}.decoded"
+    new.append(helper.make_node("DequantizeLinear", [f"{label}.int8", *names], [out], f"{out}/dq", axis=axis))
     return out
 
 
@@ -124,14 +126,15 @@ def _pair(
     graph: onnx.GraphProto,
     new: list[onnx.NodeProto],
     name: str,
+    label: str,
     scale: npt.NDArray[np.generic],
     zero: npt.NDArray[np.generic],
     axis: int | None,
 ) -> str:
-    names = _constants(graph, name, scale, zero)
-    code, out = f"{name}.code", f"{name}.held"
-    new.append(helper.make_node("QuantizeLinear", [name, *names], [code], f"{name}/q"))
-    new.append(helper.make_node("DequantizeLinear", [code, *names], [out], f"{name}/dq"))
+    names = _constants(graph, label, scale, zero)
+    code, out = f"{label}.code", f"{label}.held"
+    new.append(helper.make_node("QuantizeLinear", [name, *names], [code], f"{label}/q"))
+    new.append(helper.make_node("DequantizeLinear", [code, *names], [out], f"{label}/dq"))
     if axis is not None:
         for node in new[-2:]:
             node.attribute.append(helper.make_attribute("axis", axis))
