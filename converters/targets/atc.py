@@ -90,7 +90,7 @@ def run(model: Path, out: Path, options: AtcOptions) -> Path:
 
     Args:
         model: the ``.onnx`` file.
-        out: the ``.om`` file to write.
+        out: the ``.om`` file to write, in a folder that exists.
         options: see `AtcOptions`.
 
     Returns:
@@ -100,7 +100,8 @@ def run(model: Path, out: Path, options: AtcOptions) -> Path:
         InputError: an option has a value that atc does not take.
         ConversionError: atc failed, took too long or wrote nothing; the message has its last lines.
     """
-    line = command(model, out, options)
+    # It runs in the folder of `out`, where it leaves files of its own.
+    line = command(model.absolute(), out.absolute(), options)
     log = out.with_name(_LOG)
     try:
         with log.open("wb") as stream:

@@ -20,10 +20,11 @@ def spell_choices_out(model: onnx.ModelProto) -> int:
     attention mask is. A mask's two values are both exact in any number of bits: they are the ends of its range.
 
     Args:
-        model: static, weights in memory; both values finite, see `rewrites.bound_masks`.
+        model: static, weights in memory; masks bounded, see `rewrites.bound_masks`.
 
     Returns:
-        How many were replaced; a Where that chooses between computed tensors is left as it is.
+        How many were replaced. Left as it is: a Where that chooses between computed tensors, or between values that are
+        not finite or too far apart for float32.
     """
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     changed = 0
@@ -31,9 +32,12 @@ def spell_choices_out(model: onnx.ModelProto) -> int:
         if not all(name in stored and stored[name].data_type == TensorProto.FLOAT for name in node.input[1:]):
             continue
         yes, no = (numpy_helper.to_array(stored[name]) for name in node.input[1:])
-        if not (np.isfinite(yes).all() and np.isfinite(no).all()):
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = yes - no
+        # Zero times infinity is no number.
+        if not (np.isfinite(apart).all() and np.isfinite(no).all()):
             continue
-        _replace(model, node, (yes - no).astype(np.float32), no.astype(np.float32))
+        _replace(model, node, apart, no)
         changed += 1
     drop_unused(model)
     return changed

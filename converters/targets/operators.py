@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from edgekit.bundle import schema
+from edgekit.converters.graph import walk
 from edgekit.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def read(name: str) -> Table:
 
 
 def check(model: onnx.ModelProto, table: Table, tower: str) -> tuple[str, ...]:
-    """Look every node up.
+    """Look every node up, those in bodies of control flow too.
 
     Args:
         model: static, as it will be given to the compiler.
@@ -65,7 +66,7 @@ def check(model: onnx.ModelProto, table: Table, tower: str) -> tuple[str, ...]:
                 f"the {tower} tower uses operator set {entry.version}, {table.tool} reads {table.opset} at most; "
                 "convert the bundle again"
             )
-    for node in model.graph.node:
+    for node in walk.nodes(model):
         refusal = table.refused.get(node.op_type)
         foreign = node.domain not in ("", "ai.onnx")
         if foreign or refusal is not None:
@@ -75,5 +76,5 @@ def check(model: onnx.ModelProto, table: Table, tower: str) -> tuple[str, ...]:
                 f"the {tower} tower's node '{node.name or node.output[0]}' ({node.op_type}) cannot be compiled by "
                 f"{table.tool}: {reason}. {offer}"
             )
-    counted = Counter(node.op_type for node in model.graph.node if node.op_type not in table.proven)
+    counted = Counter(node.op_type for node in walk.nodes(model) if node.op_type not in table.proven)
     return tuple(f"{op} ({n})" for op, n in sorted(counted.items()))

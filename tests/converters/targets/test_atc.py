@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgekit.converters.targets import atc
 from edgekit.converters.targets.atc import AtcOptions
@@ -107,3 +109,55 @@ def test_a_program_that_does_not_start_says_what_to_do(stand_in, tmp_path, monke
     assert not atc.here()
     with pytest.raises(ConversionError, match=r"source CANN's set_env\.sh first"):
         atc.run(MODEL, tmp_path / "image.om", IMAGE)
+
+
+def test_relative_paths_are_those_of_the_caller(stand_in, tmp_path, monkeypatch) -> None:
+    """atc runs in the folder of its output; what the user named is found from where the user stands."""
+    stand_in(
+        'for a in "$@"; do case $a in --model=*) test -f "${a#--model=}" || exit 7;; '
+        '--output=*) echo "$PWD" > "${a#--output=}.om";; esac; done'
+    )
+    monkeypatch.chdir(tmp_path)
+    Path("models").mkdir()
+    Path("made").mkdir()
+    Path("models/image.onnx").write_bytes(b"model")
+    out = atc.run(Path("models/image.onnx"), Path("made/image.om"), IMAGE)
+    assert out == Path("made/image.om")
+    assert out.read_text().strip() == str(tmp_path / "made")
+
+
+def test_nothing_is_started_where_an_option_is_wrong(stand_in, tmp_path) -> None:
+    stand_in(f"touch {tmp_path}/started")
+    with pytest.raises(InputError, match="soc_version"):
+        atc.run(MODEL, tmp_path / "image.om", AtcOptions("chip", {"a": (1,)}))
+    assert not (tmp_path / "started").exists()
+
+
+names = st.text("abz019_./-", min_size=1, max_size=8)
+shapes = st.lists(st.integers(1, 4096), min_size=1, max_size=4).map(tuple)
+
+
+@given(st.dictionaries(names, shapes, min_size=1, max_size=3))
+@settings(deadline=None, max_examples=60)
+def test_the_shapes_can_be_read_back(given_shapes) -> None:
+    """By the grammar of atc's manual: inputs apart by semicolons, name and lengths by a colon, lengths by commas."""
+    line = atc.command(MODEL, OUT, AtcOptions("Ascend310B4", given_shapes))
+    (told,) = [part.removeprefix("--input_shape=") for part in line if part.startswith("--input_shape=")]
+    read = {
+        name: tuple(int(length) for length in lengths.split(","))
+        for name, lengths in (one.split(":") for one in told.split(";"))
+    }
+    assert read == given_shapes
+
+
+@given(st.text(min_size=1, max_size=4), shapes)
+@settings(deadline=None, max_examples=60)
+def test_a_name_is_one_part_of_the_list_or_refused(name, shape) -> None:
+    try:
+        line = atc.command(MODEL, OUT, AtcOptions("Ascend310B4", {name: shape}))
+    except InputError as error:
+        assert "input_shape" in str(error)
+        return
+    (told,) = [part for part in line if part.startswith("--input_shape=")]
+    assert told.count(":") == 1
+    assert not {";", ",", " ", "\n"} & set(name)

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.targets.choices import spell_choices_out
@@ -69,3 +71,36 @@ def test_every_node_has_a_name_of_its_own() -> None:
     spell_choices_out(model)
     names = [node.name for node in model.graph.node if node.name]
     assert names == ["mask/number", "mask/scaled", "mask/chosen", "sum"]
+
+
+def test_values_too_far_apart_for_their_difference_are_left() -> None:
+    """Both are finite, their difference is not: zero times it would be no number."""
+    model = _model(2e38, -2e38)
+    wanted = _run(model)
+    assert np.isfinite(wanted).all()
+    assert spell_choices_out(model) == 0
+    np.testing.assert_array_equal(_run(model), wanted)
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=6),
+    st.one_of(st.integers(-4000, 4000), st.lists(st.integers(-4000, 4000), min_size=1, max_size=1)),
+    st.integers(-4000, 4000),
+)
+@settings(deadline=None, max_examples=25)
+def test_any_choice_of_numbers_is_exact(condition, yes, no) -> None:
+    """Differences of integers this small are exact, so that not one bit may change; a shape may be broadcast."""
+    shape = [1, len(condition)]
+    infos = [
+        helper.make_tensor_value_info("seen", TensorProto.BOOL, shape),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, shape),
+    ]
+    constants = [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in (("yes", yes), ("no", no))]
+    node = helper.make_node("Where", ["seen", "yes", "no"], ["y"])
+    graph = helper.make_graph([node], "g", infos[:1], infos[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert spell_choices_out(model) == 1
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = session.run(None, {"seen": np.array([condition])})[0]
+    np.testing.assert_array_equal(found, np.where([condition], np.asarray(yes, np.float32), np.float32(no)))

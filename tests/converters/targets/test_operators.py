@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -54,3 +57,61 @@ def test_a_table_knows_what_its_tests_ran_and_names_its_tool(name, operator) -> 
     assert operators.check(_model("Relu"), table, "image") == ()
     assert table.tool.split(" ")[-1][0].isdigit()
     assert not set(table.proven) & set(table.refused)
+
+
+def _branching(op: str, domain: str = ""):
+    """A graph whose one node is an If, with an operator in each of its bodies."""
+    kept = helper.make_tensor_value_info("z", TensorProto.FLOAT, (1, 2))
+    bodies = {
+        "then_branch": helper.make_graph([helper.make_node("Relu", ["x"], ["z"], "inner.0")], "then", [], [kept]),
+        "else_branch": helper.make_graph(
+            [helper.make_node(op, ["x"], ["z"], "inner.1", domain=domain)], "e", [], [kept]
+        ),
+    }
+    node = helper.make_node("If", ["flag"], ["y"], "branch", **bodies)
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 2)) for name in "xy"]
+    flag = helper.make_tensor_value_info("flag", TensorProto.BOOL, ())
+    graph = helper.make_graph([node], "g", [flag, infos[0]], infos[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def test_bodies_of_control_flow_are_looked_into() -> None:
+    assert operators.check(_branching("Elu"), TABLE, "text") == ("Elu (1)", "If (1)")
+    with pytest.raises(UnsupportedModelError, match=r"node 'inner\.1' \(NonZero\) cannot be compiled by tool 1"):
+        operators.check(_branching("NonZero"), TABLE, "text")
+    with pytest.raises(UnsupportedModelError, match=r"'inner\.1' \(Gelu\).*com\.microsoft is not a standard"):
+        operators.check(_branching("Gelu", "com.microsoft"), TABLE, "text")
+
+
+def test_a_node_without_a_name_is_told_by_what_it_makes() -> None:
+    model = _model("NonZero")
+    model.graph.node[0].name = ""
+    with pytest.raises(UnsupportedModelError, match=r"tower's node 'y' \(NonZero\)"):
+        operators.check(model, TABLE, "image")
+
+
+def test_the_standard_set_has_two_names() -> None:
+    assert operators.check(_model("Relu", "ai.onnx"), TABLE, "image") == ()
+
+
+def _tables():
+    return sorted(
+        path.name.removesuffix(".json") for path in (files("edgekit.converters.targets") / "operators").iterdir()
+    )
+
+
+@pytest.mark.parametrize("name", _tables())
+def test_every_table_says_what_it_can_and_what_to_do_about_the_rest(name) -> None:
+    table = operators.read(name)
+    # NVIDIA's lists have three of ONNX's first, experimental operators, which it dropped since.
+    dropped = {"ImageScaler", "ParametricSoftplus", "ScaledTanh"} if name.startswith("tensorrt") else set()
+    known = {item.name for item in onnx.defs.get_all_schemas()} | dropped
+    # Lists are kept in order: an operator that stands twice, or in both, is a slip of the hand.
+    assert list(table.proven) == sorted(set(table.proven))
+    assert not set(table.proven) & set(table.refused)
+    assert {*table.proven, *table.refused} <= known
+    assert all(one.reason and one.offer for one in table.refused.values())
+    assert not any(one.reason.endswith(".") for one in table.refused.values())
+    # A master's operator set: a table below it would refuse every tower. Jetson's is declared anew first.
+    assert table.opset >= 17 or name == "tensorrt-8.2"
+    assert "  " not in table.tool and table.tool.strip() == table.tool
