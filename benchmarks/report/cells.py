@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>|~#$@!&])")
+# Before what makes a list or a rule of a line that begins with it.
+_BEGINS = re.compile(r"^([0-9]{1,9}(?=[.)](?: |$))|(?=[-+](?:[ -]|$)))")
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
@@ -49,8 +51,16 @@ def markdown_table(rows: Sequence[Sequence[str]], left: int, raw: Sequence[int] 
 
 
 def markdown(text: str) -> str:
-    """Write a text so that Markdown shows it as it is, on one line, and nobody is notified by a name in it."""
-    return _MARKS.sub(r"\\\1", printable(text))
+    """Write a text so that Markdown shows it as it is, on one line, and nobody is notified by a name in it.
+
+    Args:
+        text: any.
+
+    Returns:
+        Markdown that is the same text wherever it stands, at the begin of a line too; without spaces around it, which
+        Markdown does not show, and four of which would make code of it.
+    """
+    return _BEGINS.sub(r"\1\\", _MARKS.sub(r"\\\1", printable(text).strip(" ")))
 
 
 def printable(text: str) -> str:

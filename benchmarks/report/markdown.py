@@ -51,12 +51,13 @@ def _device(result: Result) -> str:
     kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(found.core_kinds.items()))
     mode = f", {found.power_mode}" if found.power_mode else ""
     cores = kinds or f"{found.cores} processors"
-    return f"{names.device(found)}: {found.soc}, {cores}, {found.memory:,} MiB, {found.system}, {found.kernel}{mode}"
+    soc = found.soc or "unknown"
+    return f"{names.device(found)}: {soc}, {cores}, {found.memory:,} MiB, {found.system}, {found.kernel}{mode}"
 
 
 def _versions(result: Result) -> str:
-    packages = ", ".join(f"{name} {version}" for name, version in sorted(result.context.packages.items()))
-    return f"Python {result.context.python}, {packages}"
+    packages = (f"{name} {version}" for name, version in sorted(result.context.packages.items()))
+    return ", ".join([f"Python {result.context.python}", *packages])
 
 
 def _code(command: str) -> str:

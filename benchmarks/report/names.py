@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,11 +86,12 @@ def labels(results: Sequence[Result]) -> list[str]:
     columns = [_parts(result, results) for result in results]
     told = [i for i in range(len(columns[0])) if i == 0 or len({parts[i] for parts in columns}) > 1] if columns else []
     names = [" · ".join(parts[i] for i in told if parts[i]) for parts in columns]
-    again, seen = Counter(names), Counter[str]()
+    again, taken = Counter(names), set(names)
     for index, name in enumerate(names):
         if again[name] > 1:
-            seen[name] += 1
-            names[index] = f"{name} · run {seen[name]}"
+            # A name that was given may look like one that is made here.
+            names[index] = next(made for n in count(1) if (made := f"{name} · run {n}") not in taken)
+            taken.add(names[index])
     return names
 
 
