@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.adapting import PROJECTION
+from edgekit.adapting import PROJECTION, unit_rows
 from edgekit.converters.graph import walk
 from edgekit.converters.graph.simplify import drop_unused
+from edgekit.converters.targets import static
 from edgekit.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _MASKING = frozenset({"Add", "Mul", "Where", "Sub"})
 _LENGTH = frozenset(
     {"Abs", "ReduceMax", "Clip", "Max", "Div", "Mul", "ReduceL2", "ReduceSum", "Pow", "Sqrt", "Expand", "Reciprocal"}
 )
+# Between two ways to compute the same length in float32.
+_SAME = 1e-4
 # Far below what float16 resolves beside any activation, and not all the same.
 _SPECK = 1e-7
 
@@ -54,15 +57,15 @@ def move_length_out(model: onnx.ModelProto) -> None:
     Dividing by a length needs a range that 16 bits do not always have, and 8 bits spend theirs twice.
 
     Args:
-        model: static, with one output.
+        model: static, with one output, weights in memory.
 
     Raises:
-        UnsupportedModelError: the graph does not end in a division by its rows' length.
+        UnsupportedModelError: the graph does not end in a division by its rows' length, or in more than that.
     """
     graph = model.graph
     (taken,) = graph.output
     makers = {name: node for node in graph.node for name in node.output}
-    stored = {tensor.name for tensor in graph.initializer}
+    stored = {tensor.name: tensor for tensor in graph.initializer}
     tail, open_ = set[str](), [taken.name]
     outside = set[str]()
     while open_:
@@ -72,13 +75,15 @@ def move_length_out(model: onnx.ModelProto) -> None:
         tail.add(node.output[0])
         for name in node.input:
             if name and name not in stored:
-                inner = name in makers and makers[name].op_type in _LENGTH
+                inner = name in makers and _may_be_of_a_length(makers[name], stored)
                 open_.append(name) if inner else outside.add(name)
-    if len(outside) != 1 or taken.name in outside or makers[taken.name].op_type not in _LENGTH:
+    if len(outside) != 1 or not outside <= set(makers) or not _may_be_of_a_length(makers[taken.name], stored):
         raise UnsupportedModelError(
-            f"the tower does not end in rows of length one that are made of one tensor: {outside}"
+            "the tower does not end in rows of length one that are made of one tensor, but in what is made of "
+            f"{', '.join(sorted(outside)) or 'nothing'}; convert the bundle again"
         )
     (before,) = outside
+    _check_length(model, [node for node in graph.node if node.output[0] in tail], before)
     _free_name(model, PROJECTION)
     makers[before].output[0] = PROJECTION
     walk.rename_inputs(model, {before: PROJECTION})
@@ -87,6 +92,24 @@ def move_length_out(model: onnx.ModelProto) -> None:
     graph.node.extend(kept)
     taken.name = PROJECTION
     drop_unused(model)
+
+
+def _may_be_of_a_length(node: onnx.NodeProto, stored: dict[str, onnx.TensorProto]) -> bool:
+    """Tell whether a node can belong to a length: one with a stored factor a channel is the tower's last layer."""
+    factors = [stored[name].dims for name in node.input if name in stored and node.op_type in ("Mul", "Div")]
+    return node.op_type in _LENGTH and not any(int(np.prod(dims)) > 1 for dims in factors)
+
+
+def _check_length(model: onnx.ModelProto, tail: list[onnx.NodeProto], before: str) -> None:
+    """Compute the last nodes on random rows: an Abs or a Pow may be the tower's own."""
+    size = [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim]
+    rows = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    wanted = unit_rows(rows.reshape(-1, size[-1])).reshape(size)
+    if not np.allclose(static.compute(model, tail, before, rows), wanted, atol=_SAME):
+        raise UnsupportedModelError(
+            f"the tower's nodes after '{before}' ({', '.join(node.op_type for node in tail)}) do more than bring rows "
+            "to length one; convert the bundle again"
+        )
 
 
 def spell_lengths_out(model: onnx.ModelProto) -> int:

@@ -14,7 +14,7 @@ from edgekit.converters.graph.simplify import drop_unused, lift_constants
 from edgekit.errors import ConversionError, UnsupportedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -106,7 +106,7 @@ def move_scaling_out(model: onnx.ModelProto) -> Scaling:
     if not head:
         raise UnsupportedModelError(f"the image tower does not scale its input '{name}'; convert the bundle again")
     last = head[-1].output[0]
-    values = [_run(model, head, np.full(size, level, np.uint8)) for level in _PROBES]
+    values = [compute(model, head, name, np.full(size, level, np.uint8)) for level in _PROBES]
     layout = _layout(values[0].shape, size)
     rows = [_channel(value, layout) for value in values]
     slope = (rows[1] - rows[0]) / _PROBES[1]
@@ -141,17 +141,30 @@ def _head(graph: onnx.GraphProto, name: str) -> Iterator[onnx.NodeProto]:
         name = readers[0].output[0]
 
 
-def _run(model: onnx.ModelProto, head: list[onnx.NodeProto], pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Compute the head with ONNX's reference evaluator, which needs no file."""
+def compute(
+    model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], name: str, values: npt.NDArray[np.generic]
+) -> npt.NDArray[np.generic]:
+    """Compute a part of a graph with ONNX's reference evaluator, which needs no file.
+
+    Args:
+        model: weights in memory.
+        nodes: the part, in the graph's order; it reads one computed tensor.
+        name: of that tensor.
+        values: of that tensor.
+
+    Returns:
+        The first output of the last node.
+    """
     from onnx.reference import ReferenceEvaluator
 
-    read = {name for node in head for name in node.input}
+    read = {one for node in nodes for one in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in read]
-    out = helper.make_tensor_value_info(head[-1].output[0], TensorProto.FLOAT, None)
-    graph = helper.make_graph(head, "head", list(model.graph.input), [out], kept)
-    part = helper.make_model(graph, opset_imports=list(model.opset_import))
-    value: npt.NDArray[np.float32] = ReferenceEvaluator(part).run(None, {model.graph.input[0].name: pixels})[0]
-    return value
+    given = helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(values.dtype), values.shape)
+    taken = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
+    part = helper.make_graph(nodes, "part", [given], [taken], kept)
+    whole = helper.make_model(part, opset_imports=list(model.opset_import))
+    found: npt.NDArray[np.generic] = ReferenceEvaluator(whole).run(None, {name: values})[0]
+    return found
 
 
 def _layout(shape: tuple[int, ...], size: tuple[int, ...]) -> str:
@@ -163,7 +176,7 @@ def _layout(shape: tuple[int, ...], size: tuple[int, ...]) -> str:
     raise UnsupportedModelError(f"the image tower turns pixels {size} into {shape} before its first layer")
 
 
-def _channel(value: npt.NDArray[np.float32], layout: str) -> npt.NDArray[np.float64]:
+def _channel(value: npt.NDArray[np.generic], layout: str) -> npt.NDArray[np.float64]:
     """Return the value of each channel, of an image of one level."""
     axes = (0, 2, 3) if layout == "nchw" else (0, 1, 2)
     if np.ptp(value, axis=axes).max() > 0:
