@@ -50,7 +50,8 @@ def centred(rows: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
         The mean; -1, the least that there is, where a row holds NaN or infinity, or agrees with nothing.
     """
     unit = rows.astype(np.float64)
-    mean = reference.mean(axis=0)
+    # A single row has nothing to be centred by.
+    mean = reference.mean(axis=0) if len(reference) > 1 else np.zeros(reference.shape[1])
     with np.errstate(invalid="ignore", divide="ignore"):
         lengths = np.linalg.norm(unit, axis=1, keepdims=True)
         a, b = unit / np.where(lengths > 0, lengths, 1) - mean, reference - mean
