@@ -69,7 +69,7 @@ def run_child(
         finally:
             end(child)
     if failure is not None:
-        raise _error(*failure)
+        raise error_of(*failure)
     if code != 0:
         raise ConversionError(f"{module} {ending(code)}; its last lines:\n{last_lines(log)}")
 
@@ -132,6 +132,20 @@ def reason(error: OSError) -> str:
     return error.strerror or f"could not be written whole, the disk is most likely full ({error})"
 
 
+def error_of(kind: str, message: str) -> EdgekitError:
+    """Return the error that a child named.
+
+    Args:
+        kind: name of a type in `edgekit.errors`; any other name stands for a `ConversionError`.
+        message: for the user.
+
+    Returns:
+        The error, to be raised.
+    """
+    found = getattr(errors, kind, None)
+    return found(message) if isinstance(found, type) and issubclass(found, EdgekitError) else ConversionError(message)
+
+
 def _send(message: dict[str, object]) -> None:
     # On a line of its own, whatever a library printed before without ending its line.
     sys.__stdout__.write(f"\n{json.dumps(message)}\n")  # type: ignore[union-attr]
@@ -144,11 +158,6 @@ def _message(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return message if isinstance(message, dict) else {}
-
-
-def _error(kind: str, message: str) -> EdgekitError:
-    found = getattr(errors, kind, ConversionError)
-    return found(message) if issubclass(found, EdgekitError) else ConversionError(message)
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
@@ -164,7 +173,8 @@ def end(child: subprocess.Popen[bytes]) -> None:
 def ending(code: int) -> str:
     """Say how a child ended that did not succeed."""
     if code < 0:
-        name = signal.Signals(-code).name
+        # Most real-time signals have a number and no name.
+        name = next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
         hint = " (the system killed it, most likely for memory)" if name == "SIGKILL" else ""
         return f"was ended by {name}{hint}"
     return f"failed with exit code {code}"

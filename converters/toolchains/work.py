@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import errors
 from edgekit.atomic import write_bytes
-from edgekit.converters.children import end, ending
+from edgekit.converters.children import end, ending, error_of
 from edgekit.converters.toolchains import launch, memory, store
-from edgekit.errors import ConversionError, EdgekitError
+from edgekit.errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,7 +109,7 @@ def run(
     if not stopped and code == 0 and "result" in answer:
         return Answer(answer["result"], seconds, peak)
     if not stopped and "error" in answer:
-        raise _error(*answer["error"])
+        raise error_of(*answer["error"])
     raise ConversionError(f"{toolchain.name}: {stopped or _ending(code, folder)}; its last lines:\n{tail(folder)}")
 
 
@@ -165,8 +164,3 @@ def _ending(code: int, folder: Path) -> str:
     if _LICENCE.search(tail(folder)):
         return f"refused for its licence ({ending(code)})"
     return ending(code)
-
-
-def _error(kind: str, message: str) -> EdgekitError:
-    found = getattr(errors, kind, ConversionError)
-    return found(message) if isinstance(found, type) and issubclass(found, EdgekitError) else ConversionError(message)

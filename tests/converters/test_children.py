@@ -180,7 +180,58 @@ def test_an_interruption_ends_the_child_and_its_children(child: Any, tmp_path: P
     assert gone(second) or "Z" in open(f"/proc/{second}/stat").read().rpartition(")")[2].split()[0]  # noqa: PTH123, SIM115
 
 
-def test_unknown_kinds_of_error_are_conversion_errors() -> None:
-    assert type(children._error("InputError", "x")) is InputError
-    assert type(children._error("Nonsense", "x")) is ConversionError
-    assert all(issubclass(kind, errors.EdgekitError) for kind in (InputError, ConversionError))
+@pytest.mark.parametrize("kind", ["Nonsense", "", "ValueError", "annotations", "__name__", "__doc__"])
+def test_what_is_no_error_of_ours_is_a_conversion_error(kind: str) -> None:
+    found = children.error_of(kind, "what went wrong")
+    assert (type(found), str(found)) == (ConversionError, "what went wrong")
+
+
+@pytest.mark.parametrize("kind", [k for k, v in vars(errors).items() if isinstance(v, type)])
+def test_every_error_of_ours_keeps_its_type(kind: str) -> None:
+    found = children.error_of(kind, "what went wrong")
+    assert (type(found), str(found)) == (getattr(errors, kind), "what went wrong")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (1, "failed with exit code 1"),
+        (255, "failed with exit code 255"),
+        (-15, "was ended by SIGTERM"),
+        (-40, "was ended by signal 40"),  # of the real-time ones, which have no name
+        (-100, "was ended by signal 100"),
+    ],
+)
+def test_every_ending_has_words(code: int, told: str) -> None:
+    assert children.ending(code) == told
+
+
+def test_a_child_ended_by_a_nameless_signal_is_told(child: Any) -> None:
+    with pytest.raises(ConversionError, match="worker was ended by signal 40; its last lines"):
+        child("os.kill(os.getpid(), 40)")
+
+
+def test_progress_comes_with_its_facts_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = """
+    children.progress({"step": 1, "loss": 0.5, "note": "ä"})
+    print('{"progress": "half"}', flush=True)
+    children.stage("then")
+    children.progress({"step": 2})
+    """
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "worker.py").write_text(HEAD + textwrap.dedent(script))
+    heard: list[Any] = []
+    run_child("worker", tmp_path, (), heard.append, heard.append)
+    assert heard == [{"step": 1, "loss": 0.5, "note": "ä"}, "then", {"step": 2}]
+    # What only looks like progress is what some library printed.
+    assert '{"progress": "half"}' in (tmp_path / "worker.log").read_text()
+
+
+def test_the_last_lines_are_the_last_and_survive_any_bytes(tmp_path: Path) -> None:
+    log = tmp_path / "tool.log"
+    log.write_bytes(b"".join(b"line %d\n" % i for i in range(20)) + b"\xff\xfe end")
+    lines = children.last_lines(log).splitlines()
+    assert lines[0] == "  line 9"
+    assert lines[-2:] == ["  line 19", "  \ufffd\ufffd end"]
+    log.write_bytes(b"")
+    assert children.last_lines(log) == "  (it printed nothing)"
