@@ -65,12 +65,10 @@ def _converted(source: Any, precision: str) -> Any:
 
 def _quantized(job: Job, source: Any, facts: dict[str, str]) -> Any:
     """Quantize with each smoothing, and keep what agrees best with the float model on the rows for choices."""
-    import numpy as np
     import openvino as ov
 
-    asked = job.request
-    calibration = np.load(asked["calibration"], allow_pickle=False)
-    search, reference = (np.load(asked[name], allow_pickle=False) for name in ("search", "reference"))
+    asked, tools = job.request, job.sibling("worker_tools")
+    calibration, search, reference = (tools.load(asked[name]) for name in ("calibration", "search", "reference"))
     tried = []
     for alpha in _SMOOTHING:
         named = "no smoothing" if alpha is None else f"smoothing {alpha:g}"
@@ -78,7 +76,7 @@ def _quantized(job: Job, source: Any, facts: dict[str, str]) -> Any:
         model = _attempt(source, calibration, alpha)
         path = job.folder / "attempt.xml"
         ov.save_model(model, path, compress_to_fp16=True)
-        tried.append((_agreement(_apart(_compile(path), search), reference), named, model))
+        tried.append((tools.centred(_apart(_compile(path), search), reference), named, model))
     facts["attempts"] = "; ".join(f"{named}: centred cosine {value:.4f}" for value, named, _ in tried)
     best, named, model = max(tried, key=lambda one: one[0])
     facts["chosen"] = f"{named} ({best:.4f} on {len(search)} rows)"
@@ -102,16 +100,6 @@ def _attempt(source: Any, calibration: Any, alpha: float | None) -> Any:
         model_type=None if alpha is None else nncf.ModelType.TRANSFORMER,
         advanced_parameters=settings,
     )
-
-
-def _agreement(rows: Any, reference: Any) -> float:
-    """Return the mean cosine after the reference's mean was taken from both."""
-    import numpy as np
-
-    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    one, other = rows - reference.mean(axis=0), reference - reference.mean(axis=0)
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return float(((one * other).sum(axis=1) / np.maximum(lengths, 1e-12)).mean())
 
 
 def _compile(path: Any) -> Any:
