@@ -118,6 +118,12 @@ def key(result: Result, across: bool) -> tuple[str, ...]:
     return tuple(_shown(_at(result, path)) for path in paths)
 
 
+def exact(value: float) -> str:
+    """Write a number in few digits, or in as many as it needs to read back: two that differ never look alike."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
 def _at(result: Result, path: str) -> object:
     found: object = result
     for part in path.split("."):
@@ -134,4 +140,4 @@ def _shown(value: object) -> str:
         return ", ".join(f"{name} {item}" for name, item in sorted(value.items())) or "none"
     if isinstance(value, tuple):
         return ", ".join("=".join(map(str, item)) if isinstance(item, tuple) else str(item) for item in value) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
+    return exact(value) if isinstance(value, float) else str(value) or "none"

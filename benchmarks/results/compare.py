@@ -192,7 +192,8 @@ def _judge(rule: Rule, found: Change, strict: bool) -> Judgement:
         broken = _beyond(rule, found.new.value)
         return Judgement(rule.text, broken, f"{rule.metric.name} is {found.new.value:.6g} {rule.metric.unit}".rstrip())
     if found.ratio is None:
-        return Judgement(rule.text, True, f"a change in percent needs values above 0: {found.old.value:g} was the old")
+        values = f"the old is {found.old.value:g}, the new {found.new.value:g}"
+        return Judgement(rule.text, True, f"a change in percent needs values above 0: {values}")
     shown = f"{rule.metric.name} changed by {_percent(found.ratio)}"
     if found.low is not None and found.high is not None:
         shown += f" ({_percent(found.low)} to {_percent(found.high)})"

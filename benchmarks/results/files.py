@@ -113,9 +113,12 @@ def write(path: Path, result: Result) -> Path:
         The file.
 
     Raises:
-        InputError: the folder does not exist or cannot be written to.
+        InputError: the folder does not exist or cannot be written to, or the id can name no file in it.
     """
     file = path / f"{result.id}.json" if path.is_dir() else path
+    # Read from a file, the id may be anything; edgekit's own ids need no care.
+    if file is not path and (file.parent != path or not result.id):
+        raise InputError(f"{path}: the result's id {result.id!r} names no file in this folder; give a file's name here")
     write_bytes(file, dumps(result).encode())
     return file
 

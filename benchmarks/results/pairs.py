@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.results.comparable import key
+from edgekit.benchmarks.results.comparable import exact, key
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,4 +73,9 @@ def _by_key(results: Sequence[Result], across: bool, side: str) -> dict[tuple[st
 def _name(result: Result) -> str:
     subject, plan = result.subject, result.plan
     work = f"{plan.scenario} {plan.pipeline} batch {plan.batch} threads {plan.threads} streams {plan.streams}"
-    return f"{subject.bundle} {subject.variant} on {subject.runtime} ({subject.device}), {work}"
+    # Everything that matching goes by: two that do not match must not read alike.
+    rest = [f"{exact(plan.target_qps)} queries/s"] if plan.target_qps else []
+    rest += [f"{name}={value}" for name, value in plan.options]
+    device = result.context.device
+    rest += [part for part in (device.board, device.soc, device.power_mode) if part]
+    return f"{subject.bundle} {subject.variant} on {subject.runtime} ({subject.device}), {', '.join([work, *rest])}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from edgekit.benchmarks.results.comparable import exact
 from edgekit.benchmarks.running.request import PUBLISH, QUICK, RunRequest
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ def command(request: RunRequest) -> str:
 
 def shown(value: object) -> str:
     """Return a value as it is typed; a number reads back as the same number."""
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return str(value)
+    return exact(value) if isinstance(value, float) else str(value)
 
 
 def _words(request: RunRequest) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,8 +128,11 @@ def test_a_change_from_nothing_has_no_percentage() -> None:
     old, new = changed(OLD, "memory.device", 0.0), changed(OLD, "memory.device", 30.0)
     failed, reason = judged(old, new, "device_memory>+5%")
     assert failed
-    assert "needs values above 0: 0 was the old" in reason
+    assert reason == "a change in percent needs values above 0: the old is 0, the new 30"
     assert of(compare(old, new, [parse("device_memory>1000")]), "device_memory").outcome == "worse"
+    # It may be the new one, as where memory was given back.
+    old, new = changed(OLD, "drift.memory", 3.4), changed(OLD, "drift.memory", -1.0)
+    assert judged(old, new, "leak>+5%")[1].endswith("values above 0: the old is 3.4, the new -1")
 
 
 def test_directions_that_nobody_knows_are_told_as_they_are() -> None:
@@ -197,3 +201,33 @@ def test_what_a_comparison_may_be_about_is_told(path: str, value: object, shown:
 def test_what_forbids_comes_first() -> None:
     other = replace(changed(OLD, "plan.batch", 4), edgekit="0.2.0")
     assert [d.field for d in differences(OLD, other)] == ["plan.batch", "edgekit"]
+
+
+def test_numbers_that_differ_are_never_told_as_the_same() -> None:
+    one = changed(result(scenario="server"), "plan.target_qps", 24.123451)
+    other = changed(one, "plan.target_qps", 24.123452)
+    with pytest.raises(InputError, match=r"plan\.target_qps: 24\.123451 and 24\.123452;"):
+        compare(one, other)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
+def test_a_difference_of_numbers_reads_back(old: float, new: float) -> None:
+    found = differences(changed(OLD, "plan.seconds", old), changed(OLD, "plan.seconds", new))
+    assert [(float(one.old), float(one.new)) for one in found] == ([(old, new)] if old != new else [])
+
+
+def test_the_interval_of_a_ratio_covers_the_true_one() -> None:
+    """Both means of normal times, as an experiment knows them: 95 of 100 intervals must hold the true ratio."""
+    stats = pytest.importorskip("scipy.stats")
+    draw, truth, held = np.random.default_rng(5), 1.2, 0
+    experiments = 400
+    for _ in range(experiments):
+        ends = []
+        for mean, n in ((20.0, 40), (20.0 * truth, 25)):
+            times = draw.normal(mean, 0.1 * mean, n)
+            half = stats.t.ppf(0.975, n - 1) * times.std(ddof=1) / math.sqrt(n)
+            ends.append(Estimate(float(times.mean()), float(times.mean() - half), float(times.mean() + half), n))
+        old, new = (changed(OLD, "latency.p99", one) for one in ends)
+        found = change(metric("p99"), old, new)
+        held += found.low <= truth <= found.high
+    assert 0.92 <= held / experiments <= 0.98

@@ -31,6 +31,39 @@ def test_a_folder_takes_files_named_by_id_and_reads_back_in_order(tmp_path: Path
     assert files.read_all(tmp_path) == (found[1], found[0])
 
 
+@pytest.mark.parametrize("name", ["../evil", "a/b", "/evil", "", "..", "a/../../b"])
+def test_an_id_that_names_no_file_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """A result that was read from a file, such as one that an external meter's log is merged into, may have any id."""
+    folder = tmp_path / "in" / "here"
+    folder.mkdir(parents=True)
+    found = replace(bench_results.result(), id=name)
+    if name == "..":  # the name of a file with its ending
+        assert files.write(folder, found) == folder / "...json"
+        return
+    with pytest.raises(InputError, match=r"names no file in this folder; give a file's name") as caught:
+        files.write(folder, found)
+    assert str(folder) in str(caught.value)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "in", folder]
+    # A file of its own may hold any.
+    assert files.read(files.write(folder / "own.json", found)).id == name
+
+
+def test_a_file_that_cannot_be_written_keeps_the_result_before(tmp_path: Path) -> None:
+    path = files.write(tmp_path / "a.json", bench_results.result())
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="cannot be written as JSON"):
+        files.write(path, bench_results.changed(bench_results.result(), "p50", float("inf")))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_one_file_of_a_folder_that_is_no_result_is_named(tmp_path: Path) -> None:
+    bench_results.write(tmp_path, bench_results.result(), bench_results.result("pi5"))
+    (tmp_path / "01-b.json").write_text('{"results": [{"schema_version": 2}]}')
+    with pytest.raises(InputError, match=rf"{re.escape(str(tmp_path / '01-b.json'))}: results\[0\]: the field 'id'"):
+        files.read_all(tmp_path)
+
+
 def test_several_in_one_file(tmp_path: Path) -> None:
     found = (bench_results.result(), bench_results.result("pi5"))
     path = tmp_path / "both.json"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench_results import changed, result
 from edgekit.benchmarks.results.pairs import pair
@@ -21,7 +25,10 @@ def test_results_are_matched_by_variant_in_the_order_of_the_old_ones() -> None:
 def test_what_one_side_lacks_is_named() -> None:
     found = pair([INT8, FP32], [INT8, FP16])
     assert found.both == ((INT8, INT8),)
-    named = "vit-b-32 {} on onnxruntime (cpu), single-stream photo batch 1 threads 0 streams 1"
+    named = (
+        "vit-b-32 {} on onnxruntime (cpu), single-stream photo batch 1 threads 0 streams 1,"
+        " NVIDIA Jetson Orin Nano Developer Kit, Tegra234, nvpmodel 15W"
+    )
     assert found.missing == (named.format("fp32"),)
     assert found.added == (named.format("fp16"),)
 
@@ -55,3 +62,53 @@ def test_other_devices_match_only_across() -> None:
 def test_a_board_in_another_power_mode_is_another_device() -> None:
     faster = changed(INT8, "context.device.power_mode", "nvpmodel MAXN")
     assert len(pair([INT8, faster], [INT8, faster]).both) == 2
+
+
+# What results are matched by, and two values of each.
+TOLD: dict[str, tuple[Any, Any]] = {
+    "subject.bundle": ("vit-b-32", "vit-l-14"),
+    "subject.variant": ("int8", "fp32"),
+    "subject.runtime": ("onnxruntime", "litert"),
+    "subject.device": ("cpu", "gpu"),
+    "plan.scenario": ("single-stream", "server"),
+    "plan.pipeline": ("photo", "image"),
+    "plan.batch": (1, 4),
+    "plan.threads": (0, 4),
+    "plan.streams": (1, 2),
+    "plan.options": ((), (("a", "1"),)),
+    # More digits than a glance has.
+    "plan.target_qps": (24.123451, 24.123452),
+    "context.device.board": ("NVIDIA Jetson Orin Nano Developer Kit", "Radxa ROCK 5B"),
+    "context.device.soc": ("Tegra234", "RK3588"),
+    "context.device.power_mode": ("nvpmodel 15W", "nvpmodel MAXN"),
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sets(st.tuples(*[st.booleans()] * len(TOLD)), min_size=3, max_size=6))
+def test_results_that_do_not_match_do_not_read_alike(chosen: set[tuple[bool, ...]]) -> None:
+    runs = []
+    for places in sorted(chosen):
+        run = INT8
+        for (path, values), place in zip(TOLD.items(), places, strict=True):
+            run = changed(run, path, values[place])
+        runs.append(run)
+    found = pair(runs, runs[:2])
+    assert found.both == tuple((run, run) for run in runs[:2])
+    assert len(found.missing) == len(set(found.missing)) == len(runs) - 2
+    with pytest.raises(InputError, match="no old result matches") as caught:
+        pair(runs[:1], runs[1:])
+    old, new = str(caught.value).split(", the new ones are of ")
+    assert old.partition("the old ones are of ")[2] not in new
+
+
+@pytest.mark.parametrize("path", TOLD)
+def test_each_setting_alone_keeps_results_apart(path: str) -> None:
+    one, other = (changed(INT8, path, value) for value in TOLD[path])
+    found = pair([one, other], [other, one])
+    assert found.both == ((one, one), (other, other))
+    if path == "subject.bundle" or path.startswith("context."):
+        with pytest.raises(InputError, match="two old results are of the same thing"):
+            pair([one, other], [FP32, FP16], across=True)
+    else:
+        assert len(pair([one, other], [other, one], across=True).both) == 2
