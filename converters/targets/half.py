@@ -58,7 +58,8 @@ def eligible(model: onnx.ModelProto) -> tuple[str, ...]:
     """Name the nodes that may be computed in float16, by their first outputs, in order.
 
     Left out are operators that ONNX does not define on float16; those that compare or hold integers; conversions from
-    integers of more than 8 bits; nodes with a constant beyond float16's range; and what a control-flow body reads.
+    integers of more than 8 bits; nodes with a constant beyond float16's range, or with an input whose type cannot be
+    told; and what a control-flow body reads.
 
     Args:
         model: static and float32, weights in memory.
@@ -141,8 +142,9 @@ class _Writer:
             if self._types.get(name) != FLOAT:
                 continue
             if name in self._outputs:
-                node.output[position] = f"{name}.half"
-                self._nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], f"{name}/Cast", to=FLOAT))
+                # Nodes that read it in float16 read it before the cast.
+                inner = node.output[position] = self._made[name, HALF] = f"{name}.half"
+                self._nodes.append(helper.make_node("Cast", [inner], [name], f"{name}/Cast", to=FLOAT))
             else:
                 self._halves.add(name)
 
@@ -158,6 +160,9 @@ class _Writer:
 
 def _may_be_half(node: onnx.NodeProto, types: dict[str, int], stored: dict[str, TensorProto], opset: int) -> bool:
     if node.op_type in _EXACT or node.domain not in ("", "ai.onnx"):
+        return False
+    # What another domain's operator writes may be float32, which nothing would cast.
+    if any(name and not types.get(name) for name in node.input):
         return False
     if any(attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for attribute in node.attribute):
         return False

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.targets import half, rounding
@@ -128,3 +130,121 @@ def test_what_cannot_be_run_is_an_error() -> None:
     model = graph([helper.make_node("MatMul", ["x", "w"], ["y"], "m")], {"w": np.ones((3, 3), np.float32)})
     with pytest.raises(ConversionError, match="cannot be run here"):
         rounding.run(model, ONES)
+
+
+def halved(values):
+    """Through float16 and back, as NumPy rounds."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float32).astype(np.float16).astype(np.float32)
+
+
+UNARY = {"Relu": lambda x: np.maximum(x, 0), "Neg": np.negative, "Abs": np.abs, "Exp": np.exp}
+BINARY = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*UNARY, *BINARY]), st.booleans(), st.floats(-64, 64, width=16)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.lists(st.floats(-300, 300, width=16), min_size=4, max_size=4),
+)
+@settings(deadline=None, max_examples=40)
+def test_a_chain_is_computed_as_float16_step_by_step(steps, values) -> None:
+    """Any mixture of float16 and kept nodes, overflows included, against NumPy's own float16."""
+    nodes, constants, kept = [], {}, set()
+    wanted = np.array([values], np.float32)
+    halves = False
+    for number, (op, stay, factor) in enumerate(steps):
+        name = "y" if number == len(steps) - 1 else f"t{number}"
+        read = [f"t{number - 1}" if number else "x"]
+        if op in BINARY:
+            constants[f"c{number}"] = np.float32(factor)
+            read.append(f"c{number}")
+        nodes.append(helper.make_node(op, read, [name], name))
+        # A scalar that float16 would make 0 or a subnormal number keeps its node in float32 anyway.
+        tiny = op in BINARY and 0 < abs(factor) < np.finfo(np.float16).tiny
+        stay = stay or bool(tiny)
+        if stay:
+            kept.add(name)
+        given_values = wanted if stay else halved(wanted)
+        with np.errstate(over="ignore", invalid="ignore"):
+            exact = BINARY[op](given_values, np.float32(factor)) if op in BINARY else UNARY[op](given_values)
+        # Relu passes on what is rounded already.
+        wanted = exact if stay else halved(exact)
+        halves |= not stay
+    model = graph(nodes, constants)
+    typed = half.typed(model, kept)
+    onnx.checker.check_model(typed, full_check=True)
+    assert any(kind == TensorProto.FLOAT16 for kind in half.types_of(typed).values()) == halves
+    found = rounding.run(rounding.rounded(typed), np.array([values], np.float32))
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6)
+
+
+def test_what_a_body_of_control_flow_reads_stays_float32() -> None:
+    """A body is not rewritten, so that the types it was written for must stay."""
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 4)) for name in ("z",)]
+    bodies = {
+        name: helper.make_graph([helper.make_node(op, ["a"], ["z"])], name, [], infos)
+        for name, op in (("then_branch", "Relu"), ("else_branch", "Neg"))
+    }
+    nodes = [
+        helper.make_node("Mul", ["x", "k"], ["a"], "read inside"),
+        helper.make_node("ReduceMax", ["x"], ["m"], "m", axes=[0, 1], keepdims=0),
+        helper.make_node("Greater", ["m", "k"], ["flag"], "flag"),
+        helper.make_node("If", ["flag"], ["b"], "if", **bodies),
+        helper.make_node("Sqrt", ["b"], ["y"], "after"),
+    ]
+    model = graph(nodes, {"k": np.array(2, np.float32)})
+    assert half.eligible(model) == ("m", "y")
+    typed = half.typed(model, ())
+    onnx.checker.check_model(typed, full_check=True)
+    types = half.types_of(typed)
+    assert (types["a"], types["b"], types["m"]) == (TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.FLOAT16)
+    session = onnxruntime.InferenceSession(typed.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"x": ONES[:1] * 4})[0], np.sqrt(8) * ONES[:1], rtol=1e-3)
+
+
+def test_an_output_that_is_read_inside_as_well_is_float32_outside_alone() -> None:
+    nodes = [helper.make_node("Sqrt", ["x"], ["y"], "out"), helper.make_node("Exp", ["y"], ["unused"], "inside")]
+    typed = half.typed(graph(nodes, {}), ())
+    onnx.checker.check_model(typed, full_check=True)
+    types = half.types_of(typed)
+    assert (types["y"], types["unused"]) == (TensorProto.FLOAT, TensorProto.FLOAT16)
+    x = np.array([[2, 3, 5, 7]], np.float32)
+    np.testing.assert_array_equal(rounding.run(rounding.rounded(typed), x), halved(np.sqrt(halved(x))))
+
+
+def test_what_reads_another_domains_operator_stays_float32() -> None:
+    nodes = [
+        helper.make_node("Gelu", ["x"], ["g"], "foreign", domain="com.microsoft"),
+        helper.make_node("Concat", ["g", "none"], ["y"], "join", axis=1),
+    ]
+    model = graph(nodes, {"none": np.zeros((1, 0), np.float32)})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    # What type `g` has cannot be told: to cast the other input alone would break the graph.
+    assert half.eligible(model) == ()
+    typed = half.typed(model, ())
+    session = onnxruntime.InferenceSession(typed.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"x": ONES[:1]})[0].shape == (1, 4)
+
+
+def test_several_outputs_of_a_node_are_each_cast_or_kept() -> None:
+    nodes = [
+        helper.make_node("Split", ["x"], ["left", "right"], "split", axis=1),
+        helper.make_node("Mul", ["left", "right"], ["product"], "product"),
+        helper.make_node("Sub", ["product", "left"], ["y"], "out"),
+    ]
+    typed = half.typed(graph(nodes, {}), {"product"})
+    onnx.checker.check_model(typed, full_check=True)
+    types = half.types_of(typed)
+    assert types["left"] == types["right"] == TensorProto.FLOAT16
+    assert types["product"] == TensorProto.FLOAT
+    casts = [one.input[0] for one in typed.graph.node if one.op_type == "Cast"]
+    # Up once for each side, and down once for the difference, whose right side is half already.
+    assert sorted(casts) == ["left", "product", "right", "x", "y.half"]
+    x = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
+    left, right = halved(x[:, :2]), halved(x[:, 2:])
+    wanted = halved(halved(left * right) - left)
+    np.testing.assert_array_equal(rounding.run(rounding.rounded(typed), x), wanted)
