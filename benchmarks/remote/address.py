@@ -38,7 +38,9 @@ def parse(text: str) -> Address:
         raise InputError(f"{shown}: is no address of a board; write ssh://user@host, :port and /folder behind it")
     login, slash, folder = text.removeprefix(SCHEME).partition("/")
     user, at, place = login.rpartition("@")
-    if ":" in user:
+    # A password may hold a slash, and then what stands before it is no port, and the '@' comes behind it.
+    cut = not at and "@" in folder and re.fullmatch(r"[^\[:]+:.*[^0-9].*", place)
+    if ":" in user or cut:
         raise InputError(
             "ssh://user:…@: holds a password, which every user of this machine could read; use a key: "
             "ssh-copy-id user@host"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from edgekit.benchmarks.remote.link import Link
 
-# What a board names its results is not trusted with a path here.
-_NAME = re.compile(r"[^/\0\n.][^/\0\n]{0,199}\.json")
+# What a board names its results is neither a path here nor anything that a terminal would obey.
+_NAME = re.compile(r"[^/.][^/]{0,199}\.json")
 _ATTEMPTS = 3
 
 
@@ -37,9 +37,11 @@ def collect(link: Link, folder: str, run: str) -> list[tuple[str, bytes]]:
         LinkDownError: the link was cut.
     """
     found: list[tuple[str, bytes]] = []
-    for line in link.run(scripts.RESULTS, [folder, run]).decode("utf-8", "surrogateescape").splitlines():
+    for line in link.run(scripts.RESULTS, [folder, run]).decode("utf-8", "surrogateescape").split("\n"):
         digest, _, name = line.partition(" ")
-        if not _NAME.fullmatch(name):
+        if not line:
+            continue
+        if not _NAME.fullmatch(name) or not name.isprintable():
             raise BoardError("failed", f"{name[:60]!a}: the board gives a result a name that no file here may have")
         for _ in range(_ATTEMPTS):
             data = link.run(scripts.FETCH, [folder, run, name])
@@ -63,13 +65,11 @@ def store(results: list[tuple[str, bytes]], board: str, output: Path) -> tuple[t
         The files, ``BOARD.json`` or ``BOARD-1.json``, ``BOARD-2.json``, …; and the verdict of each.
 
     Raises:
-        InputError: one is no result of this edgekit's schema, or cannot be written.
+        InputError: one is no result of this edgekit's schema, and then none is written; or one cannot be written.
     """
     paths: list[Path] = []
-    verdicts: list[str] = []
-    for number, (name, data) in enumerate(results, 1):
-        for result in files.loads(data, f"{board}: {name}"):
-            verdicts.append(result.verdict)
+    verdicts = [result.verdict for name, data in results for result in files.loads(data, f"{board}: {name}")]
+    for number, (_, data) in enumerate(results, 1):
         path = output / (f"{board}.json" if len(results) == 1 else f"{board}-{number}.json")
         write_bytes(path, data)
         paths.append(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ class Diary:
         self._board, self._tell = board, on_event
         self._stream: TextIO = log.open("w", encoding="utf-8")
         self._begin = time.monotonic()
+        # The end of what a look brings may be the middle of a character.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
         self.step: Step = "connect"
         self.seconds: dict[str, float] = {}
@@ -45,7 +48,7 @@ class Diary:
 
     def printed(self, data: bytes) -> None:
         """Keep what the board's run printed; what it told as events is passed on."""
-        *lines, self._rest = (self._rest + data.decode(errors="replace")).split("\n")
+        *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
         for line in lines:
             plain = "".join(c if c.isprintable() else " " for c in line).rstrip()
             if plain and not self._is_event(plain):

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.remote import payload, tags
+from edgekit.benchmarks.remote import payload, scripts, tags
 from edgekit.benchmarks.remote.ssh_errors import BoardError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _UNPACKED = 4
 _FROM_INDEX = 420 * _MIB
 _OWN = 16 * _MIB
 _RUN = 32 * _MIB
+_OWN_PACKAGE = "edgekit"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ def wheels_for(board: Board, facts: Facts) -> tuple[Payload, ...]:
     fitting: list[Path] = []
     refused: dict[str, list[str]] = {}
     for path in sorted(board.wheels.glob("*.whl")):
+        if _package(path) == _OWN_PACKAGE:
+            # `pip download` brings one too, but the board is to run this very edgekit, which is sent anyway.
+            continue
         problem = tags.problem(path.name, facts)
         if problem:
             refused.setdefault(_package(path), []).append(f"{path.name} {problem}")
@@ -75,24 +79,33 @@ def wheels_for(board: Board, facts: Facts) -> tuple[Payload, ...]:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise BoardError(
             "refused",
-            f"{board.wheels}: wheels for another board: {'; '.join(wrong[:3])}{more}. Fill it anew: {command(facts)}",
+            f"{board.wheels}: wheels for another board: {'; '.join(wrong[:3])}{more}. "
+            f"Fill it anew: {command(facts, board.extras)}",
         )
     return tuple(payload.of_file(path, f"wheels/{path.name}") for path in fitting)
 
 
-def command(facts: Facts) -> str:
-    """Return the ``pip download`` that fills a folder of wheels for a board."""
+def command(facts: Facts, extras: Sequence[str]) -> str:
+    """Return the ``pip download`` that fills a folder of wheels for a board.
+
+    Args:
+        facts: of the board.
+        extras: of edgekit that are wanted there.
+
+    Returns:
+        A line for the shell here; FOLDER in it is the user's to name.
+    """
     major, minor = facts.python
     kind, (libc_major, libc_minor) = facts.libc
     if kind == "musl":
-        platforms = [f"musllinux_1_{minor}_{facts.machine}" for minor in (2, 1)]
+        platforms = [f"musllinux_1_{v}_{facts.machine}" for v in (2, 1) if (1, v) <= (libc_major, libc_minor)]
     else:
         # pip takes no newer name for an older one: each that the board runs is listed.
         newest = [v for v in (28, 27, 17) if (2, v) <= (libc_major, libc_minor)]
         platforms = [f"manylinux_2_{v}_{facts.machine}" for v in newest] + [f"manylinux2014_{facts.machine}"]
     words = [f"--platform {platform}" for platform in platforms]
     which = f"--only-binary=:all: --python-version {major}.{minor} {' '.join(words)}"
-    return f"pip download {which} -d FOLDER 'edgekit[bench]'"
+    return f"pip download {which} -d FOLDER {shlex.quote(f'{_OWN_PACKAGE}{_bracketed(extras)}')}"
 
 
 def plan(board: Board, facts: Facts, folder: str, run: str, wheel: Payload, wheels: Sequence[Payload]) -> Environment:
@@ -118,13 +131,13 @@ def plan(board: Board, facts: Facts, folder: str, run: str, wheel: Payload, whee
         make = f"{interpreter} -I -m zipfile -e {shlex.quote(wheel.name)} {quoted}"
         return Environment(place, _once(quoted, make), facts.executable, place, _OWN + _RUN)
     source = f"--no-index --find-links {shlex.quote(f'{here}/wheels')}" if wheels else ""
-    wanted = shlex.quote(f"{here}/{wheel.name}[{','.join(board.extras)}]")
+    wanted = shlex.quote(f"{here}/{wheel.name}{_bracketed(board.extras)}")
     own = shlex.quote(f"{place}/bin/python")
     pip = f"{own} -I -m pip --disable-pip-version-check --no-input --no-color"
     make = f"{interpreter} -I -m venv {quoted} && {pip} install -q {source} {wanted}"
     needs = _UNPACKED * sum(w.size for w in wheels) + 64 * _MIB if wheels else _FROM_INDEX
     # Proxies and indexes that the fleet file names are for this too.
-    variables = (("PIP_CACHE_DIR", f"{folder}/cache/pip"), ("EDGEKIT_REMOTE_RUN", run), *board.env)
+    variables = (("PIP_CACHE_DIR", f"{folder}/cache/pip"), (scripts.RUN_VARIABLE, run), *board.env)
     program = "\n".join([*exports(variables), _once(quoted, make)])
     return Environment(place, program, f"{place}/bin/python", "", needs + _RUN)
 
@@ -132,6 +145,11 @@ def plan(board: Board, facts: Facts, folder: str, run: str, wheel: Payload, whee
 def exports(variables: Sequence[tuple[str, str]]) -> list[str]:
     """Return lines of shell that set environment variables, given as (name, value)."""
     return [f"{name}={shlex.quote(value)}; export {name}" for name, value in variables]
+
+
+def _bracketed(extras: Sequence[str]) -> str:
+    # pip takes empty brackets for a part of the file's name.
+    return f"[{','.join(extras)}]" if extras else ""
 
 
 def _once(place: str, make: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.remote import scripts
 from edgekit.benchmarks.remote.records import Facts
-from edgekit.benchmarks.remote.ssh_errors import BoardError
+from edgekit.benchmarks.remote.ssh_errors import BoardError, ScriptError
+from edgekit.bundle import schema
+from edgekit.errors import BundleError
 
 if TYPE_CHECKING:
     from edgekit.benchmarks.remote.link import Link
@@ -46,10 +48,23 @@ try:
 except ImportError:
     can = False
 print(json.dumps({
-    "now": now, "executable": sys.executable, "python": list(sys.version_info[:2]),
+    "now": now, "python": list(sys.version_info[:2]),
     "implementation": sys.implementation.name, "machine": machine, "libc": libc, "system": system, "venv": can,
 }))
 """
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What `_PROGRAM` prints."""
+
+    now: float
+    python: tuple[int, int]
+    implementation: str
+    machine: str
+    libc: tuple[str, tuple[int, int]]
+    system: str
+    venv: bool
 
 
 def inspect(link: Link, board: Board, folder: str) -> Facts:
@@ -70,25 +85,23 @@ def inspect(link: Link, board: Board, folder: str) -> Facts:
     interpreter = _interpreter(link, board)
     boot, free = state(link, folder)
     before = time.time()
-    told = _described(link, interpreter, board)
+    told = _described(link, interpreter)
     after = time.time()
-    if board.environment == "new" and not told["venv"]:
+    if board.environment == "new" and not told.venv:
         raise BoardError(
             "refused",
             f"{interpreter} cannot make an environment there; install the system's package for it (python3-venv), or "
             f"name one that is there ('python' of the fleet file, --on-python)",
         )
-    major, minor = told["python"]
-    kind, version = told["libc"]
     return Facts(
         executable=interpreter,
-        python=(major, minor),
-        implementation=str(told["implementation"]),
-        machine=str(told["machine"]),
-        libc=(str(kind), (version[0], version[1])),
-        system=str(told["system"]),
+        python=told.python,
+        implementation=told.implementation,
+        machine=told.machine,
+        libc=told.libc,
+        system=told.system,
         boot_id=boot,
-        offset=told["now"] - (before + after) / 2,
+        offset=told.now - (before + after) / 2,
         offset_error=(after - before) / 2,
         free=free,
     )
@@ -120,13 +133,12 @@ def _interpreter(link: Link, board: Board) -> str:
     raise BoardError("refused", f"{where}; edgekit needs {wanted}: install one, or name it in the fleet file")
 
 
-def _described(link: Link, interpreter: str, board: Board) -> dict[str, Any]:
-    output = link.run(scripts.DESCRIBE, [interpreter, _PROGRAM])
+def _described(link: Link, interpreter: str) -> _Told:
     try:
+        output = link.run(scripts.DESCRIBE, [interpreter, _PROGRAM])
         # An interpreter's start-up files may print before.
-        told = json.loads(output.splitlines()[-1])
-        if not isinstance(told, dict):
-            raise ValueError("no facts")
-    except (ValueError, IndexError) as error:
-        raise BoardError("refused", f"{interpreter} there does not work as Python: {output[:80]!r}") from error
-    return told
+        return schema.loads(_Told, (output.splitlines() or [b""])[-1], "facts")
+    except ScriptError as error:
+        raise BoardError("refused", f"{interpreter} there does not work as Python: {error}") from error
+    except BundleError as error:
+        raise BoardError("refused", f"{interpreter} there does not work as Python: {output[-80:]!r}") from error

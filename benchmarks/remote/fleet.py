@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import strict_fields, strict_yaml
-from edgekit.benchmarks.remote import address
+from edgekit.benchmarks.remote import address, scripts, telling
 from edgekit.benchmarks.remote.records import Board
 from edgekit.bundle import schema
 from edgekit.errors import InputError
@@ -42,7 +43,7 @@ _EXTRA = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _METER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 # Set by the run itself.
-_OWN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "HOME")
+_OWN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "HOME", scripts.RUN_VARIABLE, telling.VARIABLE)
 # Files of the results folder that are no board's.
 _TAKEN = ("fleet", "report")
 
@@ -90,7 +91,8 @@ def read(path: Path) -> tuple[Board, ...]:
             raise InputError(places.message(f"{where}.{name}", problem))
         board = _board(entry, places, where)
         for other in boards:
-            for name, twice in (("name", other.name.lower() == board.name.lower()), ("ssh", _same(other, board))):
+            same = other.address.machine == board.address.machine
+            for name, twice in (("name", other.name.lower() == board.name.lower()), ("ssh", same)):
                 if twice:
                     raise InputError(places.message(f"{where}.{name}", f"is that of {other.name} too"))
         boards.append(board)
@@ -113,14 +115,16 @@ def from_addresses(texts: Sequence[str], python: str = "", wheels: Path | None =
     """
     for name, problem in _interpreter_problems(python, "", str(wheels or ""), Path()):
         raise InputError(f"{name}: {problem}")
+    folder = None if wheels is None else _folder(str(wheels), Path())
     boards: list[Board] = []
     for text in texts:
         place = address.parse(text)
-        plain = re.sub(r"[^A-Za-z0-9._-]", "-", place.host).strip("-.")
+        # Of the IPv6 address '::' nothing is left.
+        plain = re.sub(r"[^A-Za-z0-9._-]", "-", place.host).strip("-.") or "board"
         taken = {*_TAKEN, *(board.name.lower() for board in boards)}
         name = next(n for i in range(len(texts) + len(_TAKEN) + 1) if (n := _nth(plain, i)).lower() not in taken)
-        board = Board(name, place, python, "own" if python else "new", wheels)
-        if any(_same(board, other) for other in boards):
+        board = Board(name, place, python, "own" if python else "new", folder)
+        if any(board.address.machine == other.address.machine for other in boards):
             raise InputError(f"{place}: is given twice; two runs at once on one board would disturb each other")
         boards.append(board)
     return tuple(boards)
@@ -130,13 +134,8 @@ def _nth(name: str, i: int) -> str:
     return f"{name[:58]}-{i + 1}" if i else name[:58]
 
 
-def _same(one: Board, other: Board) -> bool:
-    # Another user or folder on the same board is the same board.
-    return (one.address.host, one.address.port) == (other.address.host, other.address.port)
-
-
 def _board(entry: _Entry, places: strict_fields.Places, where: str) -> Board:
-    wheels = places.path.absolute().parent / Path(entry.wheels).expanduser() if entry.wheels else None
+    wheels = _folder(entry.wheels, places.path.absolute().parent) if entry.wheels else None
     return Board(
         entry.name,
         _address(entry.ssh, places, where),
@@ -180,6 +179,11 @@ def _problems(entry: _Entry, home: Path) -> list[tuple[str, str]]:
     return found
 
 
+def _folder(text: str, home: Path) -> Path:
+    # '~' of a user who is not there stays as it is, and is then no folder.
+    return home / os.path.expanduser(text)  # noqa: PTH111
+
+
 def _interpreter_problems(python: str, venv: str, wheels: str, home: Path) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for name, path in (("python", python), ("venv", venv)):
@@ -190,7 +194,7 @@ def _interpreter_problems(python: str, venv: str, wheels: str, home: Path) -> li
         found.append(("venv", "makes a new environment, but 'python' takes the one that is there; leave one out"))
     if python and wheels:
         found.append(("wheels", "are for a new environment, but 'python' takes the one that is there; leave one out"))
-    folder = home / Path(wheels).expanduser()
+    folder = _folder(wheels, home)
     if wheels and not any(folder.glob("*.whl")):
         found.append(("wheels", f"{folder} holds no wheel; fill it by pip download --only-binary=:all: -d {folder} …"))
     return found

@@ -1,4 +1,4 @@
-"""Work on a board that goes on without the link: start it, look at it, end it."""
+"""Work on a board that goes on without the link: start it, and look at it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Standing = Literal["starting", "running", "ended", "gone", "missing"]
 _ENDED = re.compile(r"ended ([0-9]+) ([0-9.]+) ([0-9.]+)")
 _HEAD_LINES = 3
+MOST_LOG = 1 << 18
+"""Bytes of a log that one look brings."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Look:
         seconds: that it took, by the board's monotonic clock; 0 before the end.
         boot_id: of the board; empty where it has none.
         free: bytes on the disk.
-        log: what it printed since the last look.
+        log: what it printed since the last look, at most `MOST_LOG` bytes of it.
     """
 
     standing: Standing
@@ -89,7 +91,7 @@ def look(link: Link, job: Job, seen: int) -> Look:
     Raises:
         LinkDownError: the link was cut, or the answer is none.
     """
-    output = link.run(scripts.LOOK, [job.folder, job.run, job.name, str(seen)])
+    output = link.run(scripts.LOOK, [job.folder, job.run, job.name, str(seen), str(MOST_LOG)])
     head, *rest = output.split(b"\n", _HEAD_LINES)
     standing = head.decode(errors="replace")
     if standing == "missing":
@@ -108,8 +110,3 @@ def look(link: Link, job: Job, seen: int) -> Look:
         free=int(free) * 1024 if free.isdigit() else 0,
         log=rest[2],
     )
-
-
-def stop(link: Link, job: Job) -> None:
-    """End a job and every process that it started."""
-    link.run(scripts.STOP, [job.folder, job.run])

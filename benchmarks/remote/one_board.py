@@ -50,7 +50,11 @@ def visit(
     """
     log = output / f"{board.name}.log"
     guard = _Guard(cancelled)
-    diary = Diary(board.name, log, on_event)
+    try:
+        diary = Diary(board.name, log, on_event)
+    except OSError as error:
+        reason = f"{log}: the log cannot be written: {error.strerror}"
+        return Outcome(board.name, str(board.address), "failed", reason)
     link = Link(board.address, settings, guard)
     reach = Reach(link, diary, settings.patience, guard)
     there = Visit(board, work, settings, reach, diary)
@@ -66,7 +70,11 @@ def visit(
         if end.ending not in ("lost", "unreachable", "refused"):
             found, end = _collected(there, diary, end, board.name, output)
         left = _cleaned(there, diary, end, settings.keep)
-        diary.say(f"{end.ending}: {end}" if str(end) else end.ending)
+        try:
+            diary.say(f"{end.ending}: {end}" if str(end) else end.ending)
+        except Exception as error:
+            # An observer that fails only now harms no other board either.
+            end = _as_end(error)
     finally:
         link.close()
         diary.close()
@@ -130,7 +138,7 @@ def _collected(
             if end.ending != "done":
                 there.stop()
             found = collecting.store(there.collect(), board, output)
-        except (EdgekitError, OSError) as error:
+        except Exception as error:
             # What went wrong first is what is told.
             return ((), ()), _as_end(error) if end.ending == "done" else end
         if end.ending == "done" and not found[0]:

@@ -110,9 +110,13 @@ def of_path(path: Path, name: str, archive: Path) -> Payload:
     found = sorted(entry for entry in path.rglob("*") if entry.is_file())
     if not found or len(found) > _MOST_FILES:
         raise InputError(f"{path}: holds {len(found) or 'no'} files; 1 to {_MOST_FILES} can be sent to a board")
-    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT, dereference=True) as tar:
-        for entry in found:
-            tar.add(entry, str(entry.relative_to(path)), recursive=False, filter=_anonymous)
+    try:
+        with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT, dereference=True) as tar:
+            for entry in found:
+                tar.add(entry, str(entry.relative_to(path)), recursive=False, filter=_anonymous)
+    except OSError as error:
+        # A file may become shorter while it is read.
+        raise InputError(f"{path}: cannot be packed to be sent: {error.strerror or error}") from error
     return of_file(archive, name, folder=True)
 
 

@@ -38,6 +38,11 @@ class Address:
     port: int = 0
     folder: str = ""
 
+    @property
+    def machine(self) -> tuple[str, int]:
+        """What is the same for two addresses of one machine, whoever logs in, and for whatever folder."""
+        return self.host.lower(), self.port
+
     def __str__(self) -> str:
         """Return the address as it is written: ``ssh://user@host:port/folder``."""
         user = f"{self.user}@" if self.user else ""

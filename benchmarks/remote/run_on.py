@@ -87,7 +87,7 @@ def _check(boards: Sequence[Board]) -> None:
         raise InputError("no board to run on; name one with --on or --fleet")
     for what, count in (
         ("name", Counter(board.name.lower() for board in boards)),
-        ("address", Counter((board.address.host, board.address.port) for board in boards)),
+        ("address", Counter(board.address.machine for board in boards)),
     ):
         twice = [str(key) for key, n in count.items() if n > 1]
         if twice:

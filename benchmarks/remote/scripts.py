@@ -7,6 +7,9 @@ once `FOLDER` has made it. Below it: ``objects/SHA256`` (files that were sent), 
 
 from __future__ import annotations
 
+RUN_VARIABLE = "EDGEKIT_REMOTE_RUN"
+"""Environment variable with the run's id in every process of a run, by which `STOP` finds them."""
+
 _DIGEST = """
 digest() {
   if command -v sha256sum >/dev/null 2>&1; then sha256sum <"$1" | cut -c1-64
@@ -143,10 +146,10 @@ elif [ -e "$3.pid" ]; then echo gone
 else echo starting; fi
 cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo
 df -Pk . | { read -r _; read -r _ _ _ free _; echo "$free"; }
-[ -f "$3.log" ] && tail -c "+$(($4 + 1))" "$3.log" | head -c 262144
+[ -f "$3.log" ] && tail -c "+$(($4 + 1))" "$3.log" | head -c "$5"
 :
 """
-"""Print how the job ``$3`` of run ``$2`` stands, the boot, KiB free, and its log from byte ``$4`` on."""
+"""Print how the job ``$3`` of run ``$2`` stands, the boot, KiB free, and ``$5`` bytes of its log from ``$4`` on."""
 
 RESULTS = (
     _DIGEST
@@ -164,20 +167,28 @@ FETCH = """
 cat "$1/runs/$2/results/$3"
 """
 
-STOP = """
+STOP = (
+    f"""
+variable={RUN_VARIABLE}
+"""
+     """
 for file in /proc/[0-9]*/environ; do
   pid=${file#/proc/}; pid=${pid%/environ}
-  [ "$pid" = $$ ] || { grep -q "EDGEKIT_REMOTE_RUN=$2" "$file" 2>/dev/null && found="$found $pid"; }
+  [ "$pid" = $$ ] || { grep -q "$variable=$2" "$file" 2>/dev/null && found="$found $pid"; }
 done
 [ "$found" ] || exit 0
 kill $found 2>/dev/null
 for i in 1 2 3 4 5 6 7 8 9 10; do
-  kill -0 $found 2>/dev/null || exit 0
+  left=
+  # One at a time: asked for several, shells differ in what they say when some are gone.
+  for pid in $found; do kill -0 "$pid" 2>/dev/null && left="$left $pid"; done
+  [ "$left" ] || exit 0
   sleep 0.2 2>/dev/null || sleep 1
 done
-kill -9 $found 2>/dev/null
+kill -9 $left 2>/dev/null
 :
 """
+)
 """End every process of run ``$2``: known by its environment, as some are in sessions of their own."""
 
 CLEAN = """

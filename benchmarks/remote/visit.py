@@ -114,7 +114,8 @@ class Visit:
         self._started(step, work.program(self._work, self._board, plan, self.folder, self._run))
         self._diary.say(f"edgekit {' '.join(work.command(self._work, self._board))}")
         look = self._wait(step, self._settings.limit)
-        self._diary.seconds["waiting"] = time.monotonic() - begin - look.seconds
+        # A run that was joined had begun before.
+        self._diary.seconds["waiting"] = max(0.0, time.monotonic() - begin - look.seconds)
         self._diary.seconds["on the board"] = look.seconds
         if look.code:
             raise self._run_error(look.code)
@@ -176,6 +177,9 @@ class Visit:
             seen += len(look.log)
             self._diary.printed(look.log)
             self._reach.check_boot(look.boot_id)
+            if look.standing in ("ended", "gone") and len(look.log) == job.MOST_LOG:
+                # The last line, which tells what went wrong, is still to come.
+                continue
             gone = time.monotonic() - begin
             if look.standing == "ended":
                 return look
@@ -206,7 +210,8 @@ class Visit:
         found = self.facts
         hint = ""
         if found and ("No matching distribution" in last or "Could not find a version" in last):
-            hint = f". Give all of its wheels ('wheels' of the fleet file, --on-wheels): {environment.command(found)}"
+            filling = environment.command(found, self._board.extras)
+            hint = f". Give all of its wheels ('wheels' of the fleet file, --on-wheels): {filling}"
         elif found and abs(found.offset) > _CLOCK_SECONDS and "CERTIFICATE" in last.upper():
             hint = ". The board's clock is off, so that certificates are not valid there: set it"
         return BoardError("failed", f"the environment could not be made there{self._last()}{hint}")

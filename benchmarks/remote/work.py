@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.benchmarks.remote import telling
+from edgekit.benchmarks.remote import scripts, telling
 from edgekit.benchmarks.remote.environment import exports
 from edgekit.bundle import schema
 
@@ -72,8 +72,7 @@ def program(work: Work, board: Board, environment: Environment, folder: str, run
         Text for `job.start`; every word in it is quoted.
     """
     own = {
-        # By this, every process of the run can be found and ended.
-        "EDGEKIT_REMOTE_RUN": run,
+        scripts.RUN_VARIABLE: run,
         telling.VARIABLE: "1",
         "EDGEKIT_CACHE": f"{folder}/cache",
         # ONNX Runtime and others keep things there.
