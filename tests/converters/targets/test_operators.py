@@ -110,7 +110,9 @@ def test_every_table_says_what_it_can_and_what_to_do_about_the_rest(name) -> Non
     assert list(table.proven) == sorted(set(table.proven))
     assert not set(table.proven) & set(table.refused)
     assert {*table.proven, *table.refused} <= known
-    assert all(one.reason and one.offer for one in table.refused.values())
+    # A message is "…: reason. Offer."
+    assert all(one.offer[:1].isupper() and one.offer.endswith(".") for one in table.refused.values())
+    assert all(one.reason for one in table.refused.values())
     assert not any(one.reason.endswith(".") for one in table.refused.values())
     # A master's operator set: a table below it would refuse every tower. Jetson's is declared anew first.
     assert table.opset >= 17 or name == "tensorrt-8.2"
