@@ -13,7 +13,7 @@ import click
 from edgekit.atomic import write_bytes
 from edgekit.benchmarks.report.write import SUFFIXES
 from edgekit.benchmarks.results import files
-from edgekit.errors import InputError, MissingDependencyError
+from edgekit.errors import EdgekitError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,6 +84,21 @@ def keep(asked: Asked, results: Sequence[Result]) -> None:
         return
     asked.output.mkdir(exist_ok=True)
     files.write(asked.output, results[-1])
+
+
+def keep_or_tell(asked: Asked, results: Sequence[Result], failures: list[str]) -> None:
+    """Write what there is so far; where that fails, note why, and let what was measured be printed all the same.
+
+    Args:
+        asked: as it was typed.
+        results: so far; the last one is new.
+        failures: a sentence is added.
+    """
+    try:
+        keep(asked, results)
+    except (EdgekitError, OSError) as error:
+        # The disk is full, most likely.
+        failures.append(f"-o {asked.output}: {error}")
 
 
 def show(asked: Asked, results: Sequence[Result], matrix: Matrix | None = None) -> None:

@@ -17,7 +17,7 @@ from edgekit.benchmarks.running.interrupting import RunInterruptedError
 from edgekit.benchmarks.running.request import PUBLISH, QUICK, RunRequest, check
 from edgekit.benchmarks.running.run import run
 from edgekit.cli.options import lines_of, settings
-from edgekit.errors import EdgekitError, ExecutionError
+from edgekit.errors import ExecutionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,11 +95,7 @@ def _make(asked: Asked, wanted: Sequence[RunRequest], made: _Made, tell: Callabl
 
 def _keep(asked: Asked, made: _Made, found: Result) -> None:
     made.results.append(found)
-    try:
-        cli_output.keep(asked, made.results)
-    except (EdgekitError, OSError) as error:
-        # The disk is full, most likely: what was measured is printed all the same.
-        made.failures.append(f"-o {asked.output}: {error}")
+    cli_output.keep_or_tell(asked, made.results, made.failures)
 
 
 def requests(asked: Asked) -> tuple[RunRequest, ...]:

@@ -52,45 +52,56 @@ def run_beside(asked: Asked) -> bool:
     with cli_output.live() as tell:
         found = run(request, tell)
     text = files.dumps_record(found)
-    if asked.output is not None:
-        write_bytes(cli_output.one_file(asked.output, "versus.json"), text.encode())
-    cli_output.write_side_by_side(asked, found)
+    # Printed first: what was measured must not be lost with a file that cannot be written.
     if asked.as_json:
         click.echo(text, nl=False)
     else:
         chart = side_by_side.versus(found)
         lines = cells.aligned([chart.heads, *chart.rows], 1)
         click.echo("\n".join([side_by_side.sentence(found), *lines]))
+    if asked.output is not None:
+        write_bytes(cli_output.one_file(asked.output, "versus.json"), text.encode())
+    cli_output.write_side_by_side(asked, found)
     return not asked.require_valid or found.verdict == "VALID"
 
 
 def run_everything(asked: Asked) -> bool:
     """Run every variant on every runtime that opens it, print one table, and write what was to be written.
 
+    Each result is written as soon as it is there. Ctrl-C ends all, and leaves what was measured until then.
+
     Args:
         asked: as it was typed.
 
     Returns:
-        False when nothing ran, or something is not VALID and had to be.
+        False when nothing ran, something could not be written, or is not VALID and had to be.
 
     Raises:
         EdgekitError: the request cannot be run, or nothing opens any variant.
+        KeyboardInterrupt: Ctrl-C came; what was measured until then is printed and written.
     """
-    from edgekit.benchmarks.versus.matrix import matrix
+    from edgekit.benchmarks.versus.matrix import MatrixInterruptedError, matrix
 
     request = requests(asked)[0]
     check(request)
+    failures: list[str] = []
+    interrupted = False
     with cli_output.live() as tell:
-        table, results = matrix(request, tell)
-    for number in range(len(results)):
-        cli_output.keep(asked, results[: number + 1])
+        try:
+            table, results = matrix(request, tell, lambda found: cli_output.keep_or_tell(asked, found, failures))
+        except MatrixInterruptedError as error:
+            table, results, interrupted = error.table, error.results, True
+    for failure in failures:
+        click.echo(f"failed: {failure}", err=True)
     if results:
         cli_output.show(asked, results, table)
     for row in table.rows:
         if not row.result:
             where = f"{row.variant} on {row.runtime} ({row.device})"
             click.echo(f"not measured: {where}: {'; '.join(row.reasons)}", err=True)
-    return bool(results) and cli_output.good(asked, results)
+    if interrupted:
+        raise KeyboardInterrupt
+    return bool(results) and not failures and cli_output.good(asked, results)
 
 
 def contenders(asked: Asked) -> tuple[Contender, ...]:

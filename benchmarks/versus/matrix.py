@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from edgekit import pareto
 from edgekit.benchmarks.meters.thermal import Thermal
 from edgekit.benchmarks.running.events import Note, Phase
+from edgekit.benchmarks.running.interrupting import RunInterruptedError
 from edgekit.benchmarks.running.request import check
 from edgekit.benchmarks.running.run import run
 from edgekit.benchmarks.running.subject import size_of, towers_of
 from edgekit.benchmarks.versus.records import SCHEMA_VERSION, Matrix, Row
-from edgekit.benchmarks.workloads.inputs import gather
+from edgekit.benchmarks.workloads.inputs import gather, require
 from edgekit.bundle.reader import open_bundle
 from edgekit.choices import list_choices
 from edgekit.errors import EdgekitError
@@ -36,6 +37,25 @@ if TYPE_CHECKING:
 _WARMER, _COOLING, _LOOK = 3.0, 60.0, 1.0
 
 
+_LEFT = "Ctrl-C came before its run"
+
+
+class MatrixInterruptedError(KeyboardInterrupt):
+    """Ctrl-C came when something had been measured, and before every variant had its run.
+
+    It is a `KeyboardInterrupt`, so that whoever does not look for it ends as ever.
+
+    Args:
+        table: with a reason in each row that did not run.
+        results: of those that ran; the last one may be of a part of its run, and is INVALID then.
+    """
+
+    def __init__(self, table: Matrix, results: tuple[Result, ...]) -> None:
+        super().__init__(_LEFT)
+        self.table = table
+        self.results = results
+
+
 @dataclass(frozen=True)
 class _Entry:
     """A row and what its place on the front depends on."""
@@ -44,41 +64,66 @@ class _Entry:
     point: tuple[float, float, float] | None
 
 
-def matrix(request: RunRequest, on_event: Callable[[Event], None]) -> tuple[Matrix, tuple[Result, ...]]:
+def matrix(
+    request: RunRequest,
+    on_event: Callable[[Event], None],
+    on_result: Callable[[Sequence[Result]], None] = lambda results: None,
+) -> tuple[Matrix, tuple[Result, ...]]:
     """Run every variant on every runtime that opens it here, one after another, each from the same temperature.
 
     Args:
         request: of each run; its variant, runtime and device, where given, narrow the choice.
         on_event: called with what happens.
+        on_result: called with the results so far, each time that there is a new one.
 
     Returns:
         The table, and the results of those that ran, in its order.
 
     Raises:
-        InputError: the request cannot be run.
+        InputError: the request, the bundle or the data cannot be used.
         RuntimeUnavailableError: nothing here opens any variant.
+        MatrixInterruptedError: Ctrl-C came when something had been measured; it has the results of that.
     """
     check(request)
     bundle, date = open_bundle(resolve(request.bundle)), datetime.now(timezone.utc)
     towers_of(request.pipeline, bundle)
+    # Read here, too, so that data that nobody can read does not fail once for each variant.
+    inputs = gather(request.data, bundle)
+    require(inputs, request.pipeline)
     choices, refused = list_choices(bundle, request.variant, request.runtime, request.device)
     root = Path(request.root)
     entries: list[_Entry] = []
     results: list[Result] = []
     cold: Mapping[str, float] = Thermal(root).read()
+
+    def keep(choice: Choice, result: Result) -> None:
+        results.append(result)
+        entries.append(_ran(bundle, choice, result))
+        on_result(tuple(results))
+
+    interrupted = False
     for number, choice in enumerate(choices):
         on_event(Note(f"{number + 1} of {len(choices)}: {_shown(choice)}"))
-        if number:
-            cool(root, cold, on_event)
         asked = replace(request, variant=choice.variant.id, runtime=choice.runtime.name, device=choice.device)
         try:
+            if number:
+                cool(root, cold, on_event)
             result = run(replace(asked, threads=request.threads or 0), on_event)
         except EdgekitError as error:
             on_event(Note(f"{_shown(choice)}: {error}"))
             entries.append(_failed(bundle, choice, str(error)))
-            continue
-        results.append(result)
-        entries.append(_ran(bundle, choice, result))
+        except RunInterruptedError as error:
+            keep(choice, error.result)
+            interrupted = True
+            break
+        except KeyboardInterrupt:
+            if not results:
+                raise
+            interrupted = True
+            break
+        else:
+            keep(choice, result)
+    entries += [_failed(bundle, choice, _LEFT) for choice in choices[len(entries) :]]
     entries += [_refused(bundle, candidate) for candidate in refused]
     table = Matrix(
         schema_version=SCHEMA_VERSION,
@@ -86,9 +131,11 @@ def matrix(request: RunRequest, on_event: Callable[[Event], None]) -> tuple[Matr
         bundle=bundle.manifest.name,
         digest=bundle.digest,
         pipeline=request.pipeline,
-        data=gather(request.data, bundle).name,
+        data=inputs.name,
         rows=_with_front(entries),
     )
+    if interrupted:
+        raise MatrixInterruptedError(table, tuple(results))
     return table, tuple(results)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import tiny_bundle as tiny_bundles
 from edgekit.benchmarks.results import files
 from edgekit.benchmarks.results.records import Result
 from edgekit.benchmarks.running import run as running
@@ -130,6 +131,22 @@ def test_streams_that_answer_together_are_kept_too(tiny_bundle: Path, tmp_path: 
     assert found.reasons[0].startswith(FIRST)
     assert found.latency.n > 10
     assert (found.plan.scenario, found.plan.streams) == ("server", 2)
+
+
+def test_of_all_variants_those_that_ran_are_kept_and_the_others_told(tmp_path: Path) -> None:
+    bundle, out = tiny_bundles.build(tmp_path / "two.edge", variants=("fp32", "static")), tmp_path / "all.json"
+    typed = ("--all", "--pipeline", "text", "--soak", "30", "--threads", "1", "-o", out)
+    ended = interrupted(measuring(0.3), bundle, *typed, "--report", tmp_path / "all.html")
+    assert ended.code == 130
+    found = files.read(out)
+    assert (found.subject.variant, found.verdict) == ("fp32", "INVALID")
+    assert found.reasons[0].startswith(FIRST)
+    assert ended.out.decode().startswith("tiny fp32 on onnxruntime")
+    lines = ended.err.decode().splitlines()
+    assert lines[-1] == "Aborted!"
+    told = [line for line in lines if line.startswith("not measured: static on onnxruntime")]
+    assert [line.rpartition(": ")[2] for line in told] == ["Ctrl-C came before its run"]
+    assert "Ctrl-C came before its run" in (tmp_path / "all.html").read_text(encoding="utf-8")
 
 
 def test_before_anything_was_measured_nothing_is_kept(tiny_bundle: Path, tmp_path: Path) -> None:

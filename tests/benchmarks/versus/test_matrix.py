@@ -13,9 +13,10 @@ import litert_towers
 import tiny_bundle
 from bench_results import result
 from edgekit.benchmarks.running.events import Event, Note, Phase
+from edgekit.benchmarks.running.interrupting import RunInterruptedError
 from edgekit.benchmarks.running.request import RunRequest
 from edgekit.benchmarks.versus import matrix as module
-from edgekit.benchmarks.versus.matrix import cool, matrix
+from edgekit.benchmarks.versus.matrix import MatrixInterruptedError, cool, matrix
 from edgekit.benchmarks.versus.records import Matrix
 from edgekit.bundle.schema import dumps, loads
 from edgekit.errors import ExecutionError, InputError, RuntimeUnavailableError
@@ -129,3 +130,115 @@ def test_it_does_not_wait_for_ever_nor_without_sensors(tmp_path: Path) -> None:
     zone = next(iter(module.Thermal(tmp_path).read()))
     cool(tmp_path, {zone: 20.0, "gone": 20.0}, lambda event: None, most=0.1)
     assert time.monotonic() - begin < 30
+
+
+def _four(folder: Path) -> Path:
+    return tiny_bundle.build(folder / "four.edge", variants=("fp32", "static", "wrong", "nan"))
+
+
+def _runs(monkeypatch: pytest.MonkeyPatch, **endings: BaseException) -> list[str]:
+    """Let every variant's run give a made-up result, but for those with an ending of their own."""
+    ran: list[str] = []
+
+    def run(request: RunRequest, on_event: Any) -> Any:
+        ran.append(str(request.variant))
+        if str(request.variant) in endings:
+            raise endings[str(request.variant)]
+        return replace(result(), id=f"run of {request.variant}")
+
+    monkeypatch.setattr(module, "run", run)
+    return ran
+
+
+@pytest.mark.parametrize("data", ["no/such/folder", "empty", "words.csv"])
+def test_data_that_cannot_be_used_is_refused_once_and_not_for_each_variant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("words.csv").write_text("a cat\na dog\n")
+    Path("empty").mkdir()
+    ran = _runs(monkeypatch)
+    with pytest.raises(InputError, match=data):
+        matrix(RunRequest(str(_four(tmp_path)), pipeline="image", data=data), lambda event: None)
+    assert ran == []
+
+
+def test_each_result_is_handed_on_as_soon_as_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = _runs(monkeypatch, static=ExecutionError("its process hung"))
+    seen: list[tuple[list[str], list[str]]] = []
+    table, results = matrix(
+        RunRequest(str(_four(tmp_path))),
+        lambda event: None,
+        lambda found: seen.append((list(ran), [one.id for one in found])),
+    )
+    assert seen == [
+        (["fp32"], ["run of fp32"]),
+        (["fp32", "static", "wrong"], ["run of fp32", "run of wrong"]),
+        (["fp32", "static", "wrong", "nan"], ["run of fp32", "run of wrong", "run of nan"]),
+    ]
+    assert [row.result for row in table.rows] == ["run of fp32", "", "run of wrong", "run of nan"]
+    assert len(results) == 3
+
+
+PART = result(reasons=("interrupted in the measured part",))
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), RunInterruptedError(replace(PART, id="part"))])
+def test_ctrl_c_keeps_what_was_measured_and_tells_what_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException
+) -> None:
+    ran = _runs(monkeypatch, wrong=ending)
+    seen: list[int] = []
+    with pytest.raises(KeyboardInterrupt) as caught:
+        matrix(RunRequest(str(_four(tmp_path))), lambda event: None, lambda found: seen.append(len(found)))
+    assert ran == ["fp32", "static", "wrong"]
+    found = caught.value
+    assert isinstance(found, MatrixInterruptedError)
+    part = ["part"] if isinstance(ending, RunInterruptedError) else []
+    assert [one.id for one in found.results] == ["run of fp32", "run of static", *part]
+    assert seen == list(range(1, len(found.results) + 1))
+    assert [row.variant for row in found.table.rows] == ["fp32", "static", "wrong", "nan"]
+    left = [row.reasons for row in found.table.rows if not row.result]
+    assert left == [("Ctrl-C came before its run",)] * (2 - len(part))
+    # Of a part of a run, nothing stands on the front.
+    assert [row.front for row in found.table.rows[2:]] == [False, False]
+
+
+def test_ctrl_c_in_the_first_run_leaves_nothing_to_keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _runs(monkeypatch, fp32=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt) as caught:
+        matrix(RunRequest(str(_four(tmp_path))), lambda event: None, lambda found: pytest.fail("there is none"))
+    assert not isinstance(caught.value, MatrixInterruptedError)
+
+
+def test_ctrl_c_while_the_device_cools_keeps_the_run_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = _runs(monkeypatch)
+
+    def cooling(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "cool", cooling)
+    with pytest.raises(MatrixInterruptedError) as caught:
+        matrix(RunRequest(str(_four(tmp_path))), lambda event: None)
+    assert ran == ["fp32"]
+    assert [one.id for one in caught.value.results] == ["run of fp32"]
+
+
+def test_what_is_asked_for_narrows_the_table_and_reaches_every_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RunRequest] = []
+
+    def run(request: RunRequest, on_event: Any) -> Any:
+        asked.append(request)
+        return result()
+
+    monkeypatch.setattr(module, "run", run)
+    request = RunRequest(str(litert_towers.bundle(tmp_path / "both.edge")), runtime="litert", threads=2, batch=3)
+    table, _ = matrix(request, lambda event: None)
+    assert [row.variant for row in table.rows] == ["litert"]
+    assert asked == [replace(request, variant="litert", runtime="litert", device="cpu")]
+    matrix(replace(request, threads=None, runtime=None), lambda event: None)
+    # Nothing that was tuned for one engine is taken for another.
+    assert [one.threads for one in asked[1:]] == [0, 0]
+    assert [(one.variant, one.runtime) for one in asked[1:]] == [("fp32", "onnxruntime"), ("litert", "litert")]
