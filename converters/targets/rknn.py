@@ -103,8 +103,17 @@ def _request(job: TowerJob, precision: str, prepared: prepare_worker.Facts) -> d
 
 
 def _facts(result: dict[str, Any], prepared: prepare_worker.Facts) -> dict[str, str]:
-    facts = {"attempts": "; ".join(f"{name}: centred cosine {value:.4f}" for name, value in result["attempts"])}
-    facts["chosen"] = str(result["chosen"])
+    tried = result["attempts"]
+    facts = {"attempts": "; ".join(_told(one) for one in tried), "chosen": str(tried[result["chosen"]]["name"])}
     if result["worst"]:
         facts["layers that lose most"] = "; ".join(f"{name} {value:.4f}" for name, value in result["worst"])
+    if nodes := result["nodes"]:
+        facts["nodes"] = (
+            f"{nodes['own']} with a layer of the tool's, {nodes['merged']} merged into one, {nodes['none']} without"
+        )
     return {**facts, **steps.graph_facts(prepared.unknown, masks=prepared.masks, biases=prepared.biases)}
+
+
+def _told(attempt: dict[str, Any]) -> str:
+    named = f" ({attempt['layers']} layers)" if attempt["layers"] else ""
+    return f"{attempt['name']}{named}: centred cosine {attempt['reached']:.4f}"

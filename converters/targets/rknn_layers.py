@@ -1,4 +1,4 @@
-"""Which layers of a tower stay in float16 on a Rockchip NPU: those that hold the sum that runs through all blocks.
+"""Which layers of a tower stay in float16 on a Rockchip NPU, by its shape: those that hold the sum through all blocks.
 
 A transformer adds each block's result to one running sum. It has a few large values, which take the eight bits of all
 others. MiniLM on rk3588, in the simulator, 24 texts: centred cosine 0.875 in int8 (24.1 MB), 0.930 with sums and norms
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 EMPTY = "custom_quantize_layers: {}"
 """What the tool writes into its configuration where no layer was chosen."""
 
+# What stands before the name of a tensor; its figures stand further in.
+_ENTRY = "    "
 # Operators of the tool's own graph begin with "ex".
 _NORMS = frozenset({"exNorm", "LayerNormalization"})
 _PRODUCTS = frozenset({"Conv", "Gemm", "MatMul", "exMatMul"})
@@ -48,12 +50,26 @@ def running_sum(model: onnx.ModelProto, *, products: bool) -> list[str]:
     return chosen
 
 
+def quantized(text: str, names: list[str]) -> list[str]:
+    """Return those of some layers that the tool would quantize.
+
+    Args:
+        text: ``NAME.quantization.cfg`` of the tool's first step.
+        names: outputs of layers.
+
+    Returns:
+        The names that the configuration has, in their order.
+    """
+    known = {line[len(_ENTRY) : -1] for line in text.splitlines() if line.startswith(_ENTRY) and line.endswith(":")}
+    return [name for name in names if name in known]
+
+
 def configured(text: str, names: list[str]) -> str:
     """Return the tool's configuration with layers in float16.
 
     Args:
         text: ``NAME.quantization.cfg`` of the tool's first step.
-        names: outputs of layers; one that the configuration does not quantize needs no entry.
+        names: outputs of layers that it quantizes.
 
     Returns:
         The text with the layers named.
@@ -63,6 +79,5 @@ def configured(text: str, names: list[str]) -> str:
     """
     if EMPTY not in text:
         raise ValueError(f"the tool's configuration has no '{EMPTY}'")
-    quantized = {line.strip()[:-1] for line in text.splitlines() if line.endswith(":")}
-    lines = [f"    {name}: float16" for name in names if name in quantized]
+    lines = [f"    {name}: float16" for name in names]
     return text.replace(EMPTY, "\n".join(["custom_quantize_layers:", *lines])) if lines else text

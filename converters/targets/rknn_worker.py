@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgekit.converters.targets.rknn_attempts import Attempt
     from edgekit.converters.toolchains.launch import Job
 
-    # The tool's way to find ranges; the cosine below which a layer stays in float16, or None; and which layers stay
-    # there by edgekit's choice: none, the running sum, or the products that are added to it as well.
-    Attempt = tuple[str, float | None, str]
-
-# Layers whose own cosine is below the threshold stay in float16; from the least of them to nearly all.
-_THRESHOLDS = (0.98, 0.995, 0.9995)
-_SUM, _ADDED = "sum", "added"
 _WORST = 5
 _ANALYSIS = "error_analysis.txt"
 
@@ -24,107 +19,125 @@ def run(job: Job) -> dict[str, Any]:
     """Build what the request says, choosing by the search rows where there is a choice.
 
     Args:
-        job: its request has the model, the platform, the precision, the scaling, and the inputs' files; ``plain`` asks
-            for the tool's own defaults, to compare with.
+        job: its request has the model, the platform, the precision, the scaling, and the inputs' files; ``choices`` has
+            what to keep in float16, and ``plain`` asks for the tool's own defaults, to compare with.
 
     Returns:
-        The attempts with their centred cosines, the one that was taken, the layers that lose most, and the version.
+        The attempts with the number of layers that edgekit named and their centred cosines, the number of the one that
+        was taken, the layers that lose most, how many nodes have which layers, and the version.
     """
     _writable_arrays()
     asked, tools = job.request, job.sibling("worker_tools")
     search, reference = tools.load(asked["search"]), tools.load(asked["reference"])
-    attempts: list[tuple[str, float]] = []
-    choices = _choices(asked["precision"], plain=bool(asked.get("plain")))
-    best = ""
+    tried = job.sibling("rknn_attempts").attempts(
+        asked["precision"], asked.get("choices", ()), plain=bool(asked.get("plain"))
+    )
+    told: list[dict[str, Any]] = []
+    best = tried[0]
     tool: Any = None
-    for name, attempt in choices.items():
-        tool = _build(job, name, attempt)
-        job.stage(f"simulating {name}")
+    for attempt in tried:
+        tool, named = _build(job, attempt)
+        job.stage(f"simulating {attempt.name}")
         found = tools.centred(_simulate(tool, search), reference)
-        attempts.append((name, found))
-        best = max(attempts, key=lambda one: one[1])[0]
+        if found > max((one["reached"] for one in told), default=-math.inf):
+            best = attempt
+        told.append({"name": attempt.name, "layers": named, "reached": found})
         if found >= asked["goal"]:
             break
-        if name != list(choices)[-1]:
+        if attempt is not tried[-1]:
             tool.release()
-    if best != attempts[-1][0]:
+    if best is not attempt:
         tool.release()
-        tool = _build(job, best, choices[best])
+        tool, _ = _build(job, best)
     for part, path in asked["parts"].items():
         job.stage(f"simulating the {part} inputs")
         tools.save(job.folder / f"{part}.rows.npy", _simulate(tool, tools.load(path)))
     _done(tool.export_rknn(asked["out"]), "export_rknn")
     worst = [] if asked["precision"] == "fp16" else _analyse(job, tool)
-    return {"attempts": attempts, "chosen": best, "worst": worst, "version": _version()}
+    return {
+        "attempts": told,
+        "chosen": tried.index(best),
+        "worst": worst,
+        "nodes": _counted(job) if best.nodes else {},
+        "version": _version(),
+    }
 
 
-def _choices(precision: str, *, plain: bool) -> dict[str, Attempt]:
-    """Return what to try, in order, until the goal is reached."""
-    normal, fitted = "normal", "mmse"
-    if precision == "hybrid" and plain:
-        return {"hybrid": (normal, _THRESHOLDS[0], "")}
-    if precision == "hybrid":
-        return {
-            "hybrid, the running sum in float16": (normal, None, _SUM),
-            "hybrid, the running sum and what is added to it in float16": (normal, None, _ADDED),
-            **{
-                f"hybrid, layers below {threshold:g} in float16, ranges of least square error": (fitted, threshold, "")
-                for threshold in _THRESHOLDS
-            },
-        }
-    if precision == "w8a8" and not plain:
-        return {"w8a8": (normal, None, ""), "w8a8, ranges of least square error": (fitted, None, "")}
-    return {precision: (normal, None, "")}
-
-
-def _build(job: Job, name: str, attempt: Attempt) -> Any:
+def _build(job: Job, attempt: Attempt) -> tuple[Any, int]:
+    """Build an attempt, ready to simulate; return it with the number of layers that were named."""
     from rknn.api import RKNN
 
     asked = job.request
     quantized = asked["precision"] != "fp16"
-    algorithm, threshold, layers = attempt
     settings: dict[str, Any] = {"target_platform": asked["platform"]}
     if quantized:
-        settings["quantized_algorithm"] = algorithm
+        settings["quantized_algorithm"] = attempt.algorithm
     if asked["mean"]:
         settings |= {"mean_values": [asked["mean"]], "std_values": [asked["std"]]}
-    if threshold is not None:
-        settings["auto_hybrid_cos_thresh"] = threshold
-    job.stage(f"building {name} for {asked['platform']}")
+    if attempt.threshold is not None:
+        settings["auto_hybrid_cos_thresh"] = attempt.threshold
+    job.stage(f"building {attempt.name} for {asked['platform']}")
     tool = RKNN(verbose=False)
     tool.config(**settings)
-    if layers and (chosen := _chosen(job, settings, layers)):
-        _done(tool.hybrid_quantization_step2(*chosen), "hybrid_quantization_step2")
-        _done(tool.init_runtime(), "init_runtime")
-        return tool
-    _done(tool.load_onnx(model=asked["model"]), "load_onnx")
-    dataset = _dataset(job) if quantized else None
-    _done(tool.build(do_quantization=quantized, dataset=dataset, auto_hybrid=threshold is not None), "build")
+    names = _chosen(job, settings, attempt) if attempt.shape or attempt.nodes else []
+    if names:
+        _done(tool.hybrid_quantization_step2(*_files(job, names)), "hybrid_quantization_step2")
+    else:
+        _done(tool.load_onnx(model=asked["model"]), "load_onnx")
+        automatic = attempt.threshold is not None
+        dataset = _dataset(job) if quantized else None
+        _done(tool.build(do_quantization=quantized, dataset=dataset, auto_hybrid=automatic), "build")
     # Without a target this is the simulator, which only works in the process that built.
     _done(tool.init_runtime(), "init_runtime")
-    return tool
+    return tool, len(names)
 
 
-def _chosen(job: Job, settings: dict[str, Any], layers: str) -> tuple[str, str, str] | None:
-    """Return the files of the tool's second step, with layers in float16; None where the graph has none of them."""
+def _chosen(job: Job, settings: dict[str, Any], attempt: Attempt) -> list[str]:
+    """Return the layers that an attempt keeps in float16, after the tool's first step where it was not done yet."""
     import onnx
     from rknn.api import RKNN
 
-    found = job.sibling("rknn_layers")
-    stem = Path(job.request["model"]).stem
-    model, ranges, plain = (job.folder / f"{stem}.{ending}" for ending in ("model", "data", "quantization.cfg"))
-    if not plain.exists():
+    if not _first(job, "quantization.cfg").exists():
         first = RKNN(verbose=False)
         first.config(**settings)
         _done(first.load_onnx(model=job.request["model"]), "load_onnx")
         _done(first.hybrid_quantization_step1(dataset=_dataset(job), proposal=False), "hybrid_quantization_step1")
         first.release()
-    names = found.running_sum(onnx.load(str(model), load_external_data=False), products=layers == _ADDED)
-    if not names:
-        return None
-    configuration = job.folder / f"{stem}.{layers}.cfg"
-    configuration.write_text(found.configured(plain.read_text(encoding="utf-8"), names), encoding="utf-8")
-    return str(model), str(ranges), str(configuration)
+    optimized = onnx.load(str(_first(job, "model")), load_external_data=False)
+    layers = job.sibling("rknn_layers")
+    if attempt.shape:
+        names = layers.running_sum(optimized, products=attempt.shape == job.sibling("rknn_attempts").ADDED)
+    else:
+        names = job.sibling("rknn_names").chosen(_found(job), attempt.nodes, optimized)
+    quantized: list[str] = layers.quantized(_first(job, "quantization.cfg").read_text(encoding="utf-8"), names)
+    return quantized
+
+
+def _found(job: Job) -> Any:
+    import onnx
+
+    given, optimized = job.folder / job.request["model"], _first(job, "model")
+    read = [onnx.load(str(path), load_external_data=False) for path in (given, optimized)]
+    return job.sibling("rknn_names").layers(*read)
+
+
+def _counted(job: Job) -> dict[str, int]:
+    """Return how many nodes have a layer of their own, were merged into another's, and have none."""
+    found = _found(job)
+    return {"own": len(found.own), "merged": len(found.merged), "none": len(found.none)}
+
+
+def _first(job: Job, ending: str) -> Path:
+    """Return a file of the tool's first step."""
+    return job.folder / f"{Path(job.request['model']).stem}.{ending}"
+
+
+def _files(job: Job, names: list[str]) -> tuple[str, str, str]:
+    """Return the files of the tool's second step, with layers in float16."""
+    plain = _first(job, "quantization.cfg").read_text(encoding="utf-8")
+    configuration = _first(job, "chosen.cfg")
+    configuration.write_text(job.sibling("rknn_layers").configured(plain, names), encoding="utf-8")
+    return str(_first(job, "model")), str(_first(job, "data")), str(configuration)
 
 
 def _dataset(job: Job) -> str:

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgekit.converters.targets.rknn_layers import configured, running_sum
+from edgekit.converters.targets.rknn_layers import configured, quantized, running_sum
 
 # As rknn-toolkit2 2.5.0 writes its own graph: products are convolutions, norms have an operator of their own.
 BLOCKS = [
@@ -29,6 +29,8 @@ TEXT = """custom_quantize_layers: {}
 quantize_parameters:
     norm.0:
         qtype: asym
+        min:
+        -   0.0
     sum.1:
         qtype: asym
 """
@@ -63,15 +65,18 @@ def test_a_chain_has_no_running_sum() -> None:
 
 
 def test_layers_are_named_where_the_tool_reads_them() -> None:
-    made = configured(TEXT, ["norm.0", "sum.1", "ids"])
-    # What is not quantized needs no entry.
+    made = configured(TEXT, ["norm.0", "sum.1"])
     assert made == TEXT.replace(
         "custom_quantize_layers: {}", "custom_quantize_layers:\n    norm.0: float16\n    sum.1: float16"
     )
 
 
+def test_what_is_not_quantized_needs_no_entry() -> None:
+    assert quantized(TEXT, ["sum.1", "ids", "norm.0", "min"]) == ["sum.1", "norm.0"]
+
+
 def test_nothing_to_name_leaves_the_text() -> None:
-    assert configured(TEXT, ["ids"]) == TEXT
+    assert configured(TEXT, []) == TEXT
 
 
 def test_another_version_of_the_file_is_told() -> None:
