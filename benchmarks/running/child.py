@@ -12,9 +12,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from edgekit import errors
 from edgekit.benchmarks.running.events import from_line
-from edgekit.errors import BundleError, EdgekitError, ExecutionError
+from edgekit.errors import BundleError, ExecutionError
 from edgekit.trials import talking
 from edgekit.trials.endings import ended_by
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from edgekit.benchmarks.running.events import Event
+    from edgekit.errors import EdgekitError
 
 # The child imports what its parent could import, but nothing from the current folder.
 _START = (
@@ -67,9 +67,9 @@ class Child:
             EdgekitError: it failed on purpose; the same type and message.
             ExecutionError: it crashed, was killed, or hung; the message has its last lines.
         """
-        failure: tuple[str, str] | None = None
+        failure: EdgekitError | None = None
         for line in self._lines(silence):
-            found = _error_of(line)
+            found = talking.error_in(line)
             if found is not None:
                 failure = found
                 continue
@@ -78,7 +78,7 @@ class Child:
                 tell(event)
         code = self._wait(silence)
         if failure is not None:
-            raise _raised(*failure)
+            raise failure
         if code != 0:
             how = f"was ended by {ended_by(-code)}" if code < 0 else f"failed with exit code {code}"
             raise ExecutionError(f"the measured process {how}{self._last_lines()}")
@@ -131,23 +131,9 @@ class Child:
         return f"; its last lines:\n{last}" if last else "; it printed nothing"
 
 
-def _error_of(line: str) -> tuple[str, str] | None:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    error = found.get("error") if isinstance(found, dict) else None
-    return (str(error[0]), str(error[1])) if isinstance(error, list) and len(error) == 2 else None
-
-
 def _event_of(line: str) -> Event | None:
     # Whatever an engine writes past our redirection is no event.
     try:
         return from_line(line)
     except BundleError:
         return None
-
-
-def _raised(kind: str, message: str) -> EdgekitError:
-    found = getattr(errors, kind, ExecutionError)
-    return found(message) if issubclass(found, EdgekitError) else ExecutionError(message)

@@ -8,6 +8,7 @@ goes to standard error, the parent's log.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -48,7 +49,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query took: nanoseconds from sample to embedding, and the embedding where it was asked for."""
+    """What a query took: nanoseconds from sample to embedding, and the embedding where it was asked for.
+
+    An embedding that holds NaN or an infinity, which JSON lacks, is told as zeros: both have no direction, and agree
+    with nothing.
+    """
 
     ns: int
     row: tuple[float, ...] = ()
@@ -73,9 +78,10 @@ def _serve(answers: TextIO) -> None:
         row = embed(query.sample)
         taken = time.perf_counter_ns() - begin
         told = tuple(float(value) for value in row) if query.tell else ()
-        _send(answers, schema.to_plain(Answer(taken, told)))
+        finite = all(map(math.isfinite, told))
+        _send(answers, schema.to_plain(Answer(taken, told if finite else (0.0,) * len(told))))
 
 
 def _send(answers: TextIO, plain: Any) -> None:
-    answers.write(json.dumps(plain) + "\n")
+    answers.write(json.dumps(plain, allow_nan=False) + "\n")
     answers.flush()

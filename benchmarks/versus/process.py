@@ -11,14 +11,13 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from edgekit import errors
 from edgekit.benchmarks.running.process_memory import status
 from edgekit.benchmarks.versus.answering import Answer, Brief, Query
 from edgekit.benchmarks.versus.records import Opened
 from edgekit.bundle import schema
-from edgekit.errors import BundleError, EdgekitError, ExecutionError
+from edgekit.errors import BundleError, ExecutionError
 from edgekit.trials import talking
 from edgekit.trials.endings import ended_by
 
@@ -125,7 +124,7 @@ class Process:
         end = time.monotonic() + seconds
         while True:
             line = self._line(end, seconds)
-            failure = _error_of(line)
+            failure = talking.error_in(line)
             if failure is not None:
                 raise failure
             # Whatever an engine writes past the child's redirection is no answer, but the next line may be one.
@@ -153,19 +152,6 @@ class Process:
     def _last_line(self) -> str:
         shown = talking.printed(self._log)
         return f"; its last line: {shown[-1][:_MOST_LINE]}" if shown else "; it printed nothing"
-
-
-def _error_of(line: bytes) -> EdgekitError | None:
-    try:
-        found: Any = json.loads(line)
-    except ValueError:
-        return None
-    error = found.get("error") if isinstance(found, dict) else None
-    if not (isinstance(error, list) and len(error) == 2):
-        return None
-    kind = getattr(errors, str(error[0]), ExecutionError)
-    known = isinstance(kind, type) and issubclass(kind, EdgekitError)
-    return kind(str(error[1])) if known else ExecutionError(str(error[1]))
 
 
 def _ticks(pid: int) -> int | None:

@@ -6,9 +6,11 @@ import json
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from edgekit import errors
 from edgekit.bundle import schema
+from edgekit.errors import EdgekitError, ExecutionError
 
 if TYPE_CHECKING:
     import subprocess
@@ -30,6 +32,27 @@ def send(child: subprocess.Popen[bytes], record: object) -> None:
         if child.stdin is not None:
             child.stdin.write(line)
             child.stdin.flush()
+
+
+def error_in(line: bytes | str) -> EdgekitError | None:
+    """Return the error that a child told in a line of ``{"error": [type, message]}``.
+
+    Args:
+        line: that the child wrote.
+
+    Returns:
+        The error, to be raised, an `ExecutionError` where its type is none of edgekit's; None where there is none.
+    """
+    try:
+        found: Any = json.loads(line)
+    except ValueError:
+        return None
+    error = found.get("error") if isinstance(found, dict) else None
+    if not (isinstance(error, list) and len(error) == 2):
+        return None
+    kind = getattr(errors, str(error[0]), None)
+    known = isinstance(kind, type) and issubclass(kind, EdgekitError)
+    return kind(str(error[1])) if known else ExecutionError(str(error[1]))
 
 
 def printed(log: BinaryIO, rest: bytes = b"") -> list[str]:

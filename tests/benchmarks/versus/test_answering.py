@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tiny_bundle as tiny_bundles
+from edgekit.benchmarks.versus import likeness
 from edgekit.benchmarks.versus.answering import Answer, Brief, Query
 from edgekit.benchmarks.versus.records import Contender, Opened
 from edgekit.bundle import schema
@@ -62,6 +64,18 @@ def test_a_query_that_fails_ends_it_with_a_line(tiny_bundle: Path, tmp_path: Pat
     assert answer["error"][0] == "ImageError"
     assert "broken.jpg" in answer["error"][1]
     assert done.returncode == 1
+
+
+def test_an_embedding_that_is_none_is_an_answer_that_agrees_with_nothing(tmp_path: Path, photos: list[Path]) -> None:
+    """JSON has no NaN: the parent would have waited for another answer until it took the contender for hung."""
+    nan = tiny_bundles.build(tmp_path / "nan.edge", variants=("nan",))
+    brief = Brief(Contender("a", "onnxruntime", str(nan)), "photo", (str(photos[0]),))
+    (_, silent, told), done = _talk(brief, Query(0), Query(0, tell=True))
+    assert done.returncode == 0
+    found = [schema.loads(Answer, json.dumps(answer), "answer") for answer in (silent, told)]
+    assert [one.row for one in found] == [(), (0.0,) * 16]
+    opened = Opened("m", "", "", "", "", "e 1", "cpu", 0, 1.0)
+    assert likeness.agreement(opened, [found[1].row], opened, [found[1].row]).cosine_min == -1
 
 
 def test_a_crash_is_a_crash(tiny_bundle: Path, photos: list[Path]) -> None:

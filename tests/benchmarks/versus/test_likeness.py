@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from edgekit.benchmarks.versus.likeness import agreement, problem
-from edgekit.benchmarks.versus.records import Opened
+from edgekit.benchmarks.versus.records import Agreement, Opened
 
 OURS = Opened("m", "", "space one", "int8", "int8", "e 1", "cpu", 0, 1.0)
 PEER = replace(OURS, space="")
@@ -49,3 +51,32 @@ def test_length_does_not_matter(row: list[float], factor: float) -> None:
     if np.linalg.norm(row) > 1e-3:
         found = agreement(OURS, [row], PEER, [[factor * value for value in row]])
         assert found.cosine_min == pytest.approx(1.0)
+
+
+ROWS = arrays(
+    np.float64, st.tuples(st.integers(1, 6), st.just(4)), elements=st.floats(-10, 10).map(lambda v: round(v, 3))
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(ROWS, st.integers(0, 2**32 - 1))
+def test_it_is_the_cosine_of_scipy_and_the_same_from_both_sides(ours: Any, seed: int) -> None:
+    distance = pytest.importorskip("scipy.spatial.distance")
+    theirs = ours + np.random.default_rng(seed).normal(0, 1, ours.shape)
+    found = agreement(OURS, ours.tolist(), PEER, theirs.tolist())
+    wanted = [1 - distance.cosine(a, b) if a.any() else -1.0 for a, b in zip(ours, theirs, strict=True)]
+    assert found.cosine_min == pytest.approx(min(wanted), abs=1e-9)
+    assert found.cosine_mean == pytest.approx(np.mean(wanted), abs=1e-9)
+    assert found.n == len(ours)
+    assert agreement(PEER, theirs.tolist(), OURS, ours.tolist()) == found
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1))
+def test_a_contender_is_wrong_exactly_below_the_bound(cosine: float, least: float) -> None:
+    said = problem(Agreement(cosine, cosine, 1, ""), "them", least)
+    assert bool(said) == (cosine < least)
+
+
+def test_samples_that_one_side_lacks_are_no_agreement() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        agreement(OURS, [[1, 0], [0, 1]], PEER, [[1, 0]])

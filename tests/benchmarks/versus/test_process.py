@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edgekit.benchmarks.versus.answering import Brief
@@ -108,3 +109,54 @@ def test_a_process_that_is_gone_tells_nothing() -> None:
         process._child.wait()
         assert (process.running(), process.rss_peak()) == (None, None)
         process.rest()
+
+
+def test_answers_that_come_together_or_in_pieces_are_still_one_each() -> None:
+    """A pipe keeps no bounds of lines: two answers may come at once, and a long one piece by piece."""
+    program = (
+        "say(opened)\n"
+        "row = [i / 7 for i in range(30000)]\n"
+        "for number, line in enumerate(sys.stdin):\n"
+        "    text = json.dumps({'ns': number, 'row': row if json.loads(line)['tell'] else []}) + '\\n'\n"
+        "    if number == 0: text += json.dumps({'ns': 77, 'row': []}) + '\\n'\n"
+        "    if number == 1: continue\n"  # answered already
+        "    for start in range(0, len(text), 50000):\n"
+        "        sys.stdout.write(text[start:start + 50000]); sys.stdout.flush(); time.sleep(0.02)\n"
+    )
+    with _process(program) as process:
+        process.open()
+        assert [process.ask(0).ns, process.ask(1).ns] == [0, 77]
+        answer = process.ask(2, tell=True)
+        assert (answer.ns, len(answer.row)) == (2, 30000)
+        assert answer.row == tuple(i / 7 for i in range(30000))
+
+
+def test_what_it_printed_instead_of_an_answer_is_told_when_it_hangs() -> None:
+    with _process("say(opened); input(); print('loading weights', flush=True); time.sleep(60)") as process:
+        process.open()
+        with pytest.raises(ExecutionError, match=r"within 0\.5 s; its last line: loading weights$"):
+            process.ask(0, seconds=0.5)
+
+
+def test_a_contender_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
+    """What it started itself, such as a server of its own, ends with it."""
+    started = tmp_path / "pid"
+    program = (
+        "import subprocess\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"open({str(started)!r}, 'w').write(str(child.pid))\n"
+        "say({'error': ['ExecutionError', 'no']}); time.sleep(600)"
+    )
+    with _process(program) as process, pytest.raises(ExecutionError, match=r"^no$"):
+        process.open()
+    end = time.monotonic() + 20
+    while _alive(int(started.read_text())) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not _alive(int(started.read_text()))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

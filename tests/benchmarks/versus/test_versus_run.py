@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 import litert_towers
@@ -14,7 +17,7 @@ from edgekit.benchmarks.versus.records import Contender, Versus
 from edgekit.benchmarks.versus.request import VersusRequest
 from edgekit.benchmarks.versus.run import run
 from edgekit.bundle.schema import dumps, loads
-from edgekit.errors import EdgekitError, InputError, RuntimeUnavailableError
+from edgekit.errors import EdgekitError, ExecutionError, InputError, RuntimeUnavailableError
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +129,30 @@ def test_a_contender_that_does_not_open_is_told(
     named = replace(contender, model=contender.model.format(tiny_bundle))
     with pytest.raises(kind, match=message):
         run(VersusRequest((Contender("a", "edgekit", str(tiny_bundle)), named), seconds=0.1), lambda event: None)
+
+
+def test_a_contender_that_dies_between_two_rounds_ends_the_run_and_leaves_nothing(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    started: list[psutil.Process] = []
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Tick) and not started:
+            started.extend(psutil.Process().children(recursive=True))
+            theirs = max(started, key=lambda process: process.create_time())
+            theirs.send_signal(signal.SIGKILL)
+
+    request = VersusRequest(
+        tuple(Contender(name, "edgekit", str(tiny_bundle), threads=1) for name in ("ours", "theirs")),
+        seconds=60,
+        goal=1e-9,
+    )
+    with pytest.raises(
+        ExecutionError, match=r"^theirs was ended by SIGKILL, most likely by the system for lack of memory"
+    ):
+        run(request, kill)
+    assert len(started) >= 2
+    assert not [process for process in started if process.is_running()]
+    # Neither photos that were unpacked for the contenders nor their logs.
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import (
+    BundleError,
+    EdgekitError,
+    ExecutionError,
+    GoldenError,
+    InputError,
+    MissingDependencyError,
+)
 from edgekit.trials import talking
 
 
@@ -152,3 +160,25 @@ def test_no_byte_of_a_log_reaches_a_terminal(log: bytes, rest: bytes) -> None:
 def test_a_value_that_json_lacks_is_refused_before_it_is_sent() -> None:
     with child(ECHO) as (process, _), pytest.raises((TypeError, EdgekitError)):
         talking.send(process, Word(object()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [InputError, BundleError, ExecutionError, GoldenError, MissingDependencyError])
+def test_an_error_keeps_its_type_and_its_message(kind: type[EdgekitError]) -> None:
+    line = json.dumps({"error": [kind.__name__, "a.edge: is damaged: “x”"]})
+    for given_ in (line, line.encode(), line.encode() + b"\n"):
+        found = talking.error_in(given_)
+        assert type(found) is kind
+        assert str(found) == "a.edge: is damaged: “x”"
+
+
+@pytest.mark.parametrize("kind", ["NoSuchError", "annotations", "ValueError", "__doc__", "__name__", "", "dict"])
+def test_a_type_that_is_none_of_edgekits_is_an_execution_error(kind: str) -> None:
+    """Names of the module that are no errors, too: a child may be another version of edgekit."""
+    found = talking.error_in(json.dumps({"error": [kind, "strange"]}))
+    assert type(found) is ExecutionError
+    assert str(found) == "strange"
+
+
+@given(st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b"null", b'{"error": 1}', b'{"error": ["InputError"]}']))
+def test_what_tells_no_error_is_none(line: bytes) -> None:
+    assert talking.error_in(line) is None
