@@ -15,8 +15,13 @@ GROUP = "edgekit.targets"
 
 
 def targets() -> dict[str, Target]:
-    """Return every registered target by its name."""
-    return {entry.name: cast("Target", entry.load()()) for entry in sorted(entry_points(group=GROUP))}
+    """Return every registered target that can be loaded, by its name; `broken` tells the others."""
+    return _load()[0]
+
+
+def broken() -> tuple[str, ...]:
+    """Return, for every registered target that cannot be loaded, what it is and why."""
+    return _load()[1]
 
 
 def find(name: str) -> tuple[Target, Chip]:
@@ -29,7 +34,7 @@ def find(name: str) -> tuple[Target, Chip]:
         The target and the chip.
 
     Raises:
-        InputError: no target knows the chip.
+        InputError: no target knows the chip; the message tells of those that cannot be loaded as well.
     """
     known = []
     for target in targets().values():
@@ -37,4 +42,19 @@ def find(name: str) -> tuple[Target, Chip]:
             if chip.name == name:
                 return target, chip
             known.append(chip.name)
-    raise InputError(f"target: {name!r} is not one of {', '.join(known)}; 'edgekit compile --list' shows what each is")
+    listed = f"target: {name!r} is not one of {', '.join(known)}; 'edgekit compile --list' shows what each is"
+    raise InputError("\n  ".join([listed, *broken()]))
+
+
+def _load() -> tuple[dict[str, Target], tuple[str, ...]]:
+    found: dict[str, Target] = {}
+    failed = []
+    for entry in sorted(entry_points(group=GROUP)):
+        try:
+            found[entry.name] = cast("Target", entry.load()())
+        # Whatever a third party's module raises must not take the other targets down.
+        except Exception as error:
+            failed.append(
+                f"the target {entry.name!r} ({entry.value}) cannot be loaded: {error}; reinstall or remove its package"
+            )
+    return found, tuple(failed)

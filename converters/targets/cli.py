@@ -50,10 +50,13 @@ def compile_(
 
     BUNDLE holds float32 towers ('edgekit convert … --weights float32').
     """
+    from edgekit.converters.targets import catalog
     from edgekit.converters.targets import compile as work
 
     if listing:
         click.echo(_listing(as_json=as_json))
+        for told in catalog.broken():
+            click.echo(f"note: {told}", err=True)
         return
     if bundle is None or target is None or output is None:
         raise InputError(

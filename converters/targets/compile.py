@@ -27,6 +27,8 @@ from edgekit.locations import SUFFIX, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
+
     from edgekit.bundle.manifest import Agreement, Fidelity
     from edgekit.converters.targets.inputs import Start
     from edgekit.converters.targets.protocol import Target
@@ -148,6 +150,7 @@ def compile_bundle(
             named = precision if tower in wanted else None
             job = _job(prepared, tower, chip, named, aim, folder / tower)
             built[tower] = maker.build(replace(job, in_advance=options.in_advance), on_stage)
+            _require_rows(tower, built[tower], golden.reference(opened, tower), prepared, chip)
             seen[tower] = _judge(tower, built[tower], prepared, least if named else 0.0, chip)
         found = _fidelity(built, prepared)
         on_stage("packing")
@@ -228,6 +231,18 @@ def _job(
         goal=goal,
         folder=folder,
     )
+
+
+def _require_rows(tower: TowerName, built: Built, stored: npt.NDArray[np.float32], prepared: Start, chip: Chip) -> None:
+    """Refuse rows that are not those of every input: a simulator may have stopped early."""
+    wanted = {HELD_OUT: np.load(prepared.reference[tower][HELD_OUT], mmap_mode="r").shape, GOLDEN: stored.shape}
+    for part, shape in wanted.items():
+        found = built.rows[part].shape if part in built.rows else "no"
+        if found != shape:
+            raise ConversionError(
+                f"the {tower} tower on {chip.name}: its target returns {found} rows for the {part} inputs, not "
+                f"{shape}; this is a fault of the target. No bundle was written"
+            )
 
 
 def _judge(tower: TowerName, built: Built, prepared: Start, goal: float, chip: Chip) -> Agreement:

@@ -13,6 +13,7 @@ from edgekit.bundle.manifest import TowerRecord, VariantRecord
 from edgekit.bundle.writer import write_bundle
 from edgekit.converters import card, verdict
 from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
+from edgekit.errors import ConversionError
 from edgekit.fidelity import agreement
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def pack(job: Job, tree: Path, out: Path) -> Packed:
 
     Raises:
         BundleError: the old bundle is damaged.
+        ConversionError: two files that the target made have one name.
         InputError: `out` cannot be written.
     """
     manifest = job.bundle.manifest
@@ -117,6 +119,11 @@ def _variant(job: Job, tree: Path, name: str) -> VariantRecord:
 def _tower(job: Job, tree: Path, home: str, tower: TowerName, built: Built) -> TowerRecord:
     paths = [f"{home}/{file.name}" for file in built.files]
     for path, file in zip(paths, built.files, strict=True):
+        if (tree / path).exists():
+            raise ConversionError(
+                f"the {tower} tower for {job.chip.name}: {file.name} is the name of two files of its target, which lie "
+                "in one folder of the bundle; this is a fault of the target. No bundle was written"
+            )
         shutil.copyfile(file, _made(tree / path))
     measured = agreement(built.rows[GOLDEN], golden.reference(job.bundle, tower))
     return TowerRecord(paths[0], tuple(paths[1:]), built.input, built.output, measured, verdict.tolerance(measured))

@@ -5,62 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 import tiny_bundle as tiny
+from abacus_target import CHIP, Abacus
 from cli_runner import fails, run
-from edgekit.adapting import PROJECTION, unit_rows
+from edgekit.adapting import PROJECTION
 from edgekit.bundle import provenance
-from edgekit.bundle.manifest import TensorSpec
 from edgekit.bundle.reader import open_bundle
-from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
+from edgekit.converters.quantize.data import CALIBRATION, SEARCH
 from edgekit.converters.targets import catalog, compile_after
 from edgekit.converters.targets.compile import CompileOptions, compile_bundle
-from edgekit.converters.targets.records import Built, Chip
 from edgekit.converters.toolchains import store
 from edgekit.errors import ConversionError, InputError, MissingDependencyError
-
-CHIP = Chip("abacus", "ab4cus", ("fp16", "w8a8"), "compiled only", "beads")
-
-
-class Abacus:
-    """Computes what the float tower does, off by a chosen noise."""
-
-    format, toolchain = "beads", "rknn"
-    noise = 0.0
-    jobs: list[object] = []  # noqa: RUF012
-    sizes: dict[str, dict[str, int]] = {}  # noqa: RUF012
-
-    def chips(self):
-        return (CHIP,)
-
-    def towers(self, chip):
-        return ("image", "text")
-
-    def build(self, job, on_stage):
-        import onnxruntime
-
-        on_stage(f"{job.tower}: moving beads")
-        Abacus.jobs.append(job)
-        Abacus.sizes[job.tower] = {part: len(np.load(path)) for part, path in job.inputs.items()}
-        Abacus.sizes[job.tower]["reference"] = len(np.load(job.reference))
-        session = onnxruntime.InferenceSession(str(job.master), providers=["CPUExecutionProvider"])
-        rows = {}
-        for part in (HELD_OUT, GOLDEN):
-            inputs = np.load(job.inputs[part])
-            assert inputs.shape[1:] == job.shape[1:]
-            found = session.run(None, {session.get_inputs()[0].name: inputs})[0]
-            random = np.random.default_rng(0)
-            rows[part] = unit_rows(found + Abacus.noise * random.normal(size=found.shape))
-        artifact = job.folder / f"{job.tower}.beads"
-        artifact.write_bytes(b"beads " * 10)
-        sidecar = job.folder / f"{job.tower}.beads.json"
-        sidecar.write_text("{}")
-        given = TensorSpec("pixels" if job.tower == "image" else "token_ids", "uint8", job.shape)
-        taken = TensorSpec(PROJECTION, "float32", (1, found.shape[1]))
-        facts = {"beads": "10"}
-        return Built((artifact, sidecar), given, taken, rows, job.precision or "fp16", facts, {"abacus": "1"}, 0.5, 7)
 
 
 @pytest.fixture(autouse=True)
