@@ -11,8 +11,8 @@ from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.converters.children import run_child
-from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
-from edgekit.converters.targets import prepare_worker
+from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT, SEARCH
+from edgekit.converters.targets import mixing_worker, prepare_worker
 from edgekit.converters.toolchains import catalog, work
 from edgekit.errors import ConversionError
 from edgekit.runtimes import tensor_sidecar
@@ -50,6 +50,37 @@ def prepare(job: TowerJob, request: prepare_worker.Request, on_stage: Callable[[
     """
     files = (prepare_worker.REQUEST, prepare_worker.FACTS)
     return in_child(job, "prepare_worker", request, files, prepare_worker.Facts, on_stage)
+
+
+def mixes(
+    job: TowerJob, prepared: prepare_worker.Facts, on_stage: Callable[[str], None], *, symmetric: bool
+) -> mixing_worker.Answer:
+    """Measure, in a child process, what each step of a prepared graph loses in 8 bits, and choose what has to stay.
+
+    Args:
+        job: whose work folder has the graph.
+        prepared: what `prepare` said of it.
+        on_stage: called with the name of each stage.
+        symmetric: whether the chip's activations have no zero point.
+
+    Returns:
+        Sensitivities, and mixes from cheap to safe.
+
+    Raises:
+        ConversionError: the child failed.
+    """
+    request = mixing_worker.Request(
+        tower=job.tower,
+        mean=prepared.mean,
+        std=prepared.std,
+        calibration=str(job.inputs[CALIBRATION].absolute()),
+        search=str(job.inputs[SEARCH].absolute()),
+        reference=str(job.reference.absolute()),
+        goal=job.goal,
+        symmetric=symmetric,
+    )
+    files = (mixing_worker.REQUEST, mixing_worker.ANSWER)
+    return in_child(job, "mixing_worker", request, files, mixing_worker.Answer, on_stage)
 
 
 def in_child(
