@@ -61,7 +61,8 @@ def _linear(call: Call, known: Known) -> tuple[nn.Module, str] | None:
     if call.attributes.get("transA") or not plain or (call.has(2) and bias is None):
         return None
     weight = weight if call.attributes.get("transB") else weight.t()
-    if bias is not None and bias.numel() not in (1, weight.shape[0]):
+    # One number a row is no bias of columns, even where there are as many of both.
+    if bias is not None and bias.numel() != 1 and tuple(bias.shape) not in ((weight.shape[0],), (1, weight.shape[0])):
         return None
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
     layer.weight = nn.Parameter(weight.contiguous().clone())
@@ -110,6 +111,9 @@ def _norm(call: Call, known: Known) -> tuple[nn.Module, str] | None:
     weight = known.get(call.inputs[1])
     bias = known.get(call.inputs[2]) if call.has(2) else None
     if weight is None or weight.ndim != 1 or (call.has(2) and bias is None) or len(call.outputs) > 1:
+        return None
+    # Over more axes than the last, weights of one axis are broadcast, which no layer of torch does.
+    if call.attributes.get("axis", -1) != -1:
         return None
     layer = nn.LayerNorm(weight.shape[0], eps=call.attributes.get("epsilon", 1e-5), bias=bias is not None)
     with torch.no_grad():

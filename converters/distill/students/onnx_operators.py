@@ -121,7 +121,9 @@ def _arg(call: Call, x: Tensor) -> Tensor:
 
 
 def _layer_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return functional.layer_norm(x, weight.shape, weight, bias, call.attributes.get("epsilon", 1e-5))
+    axis, epsilon = call.attributes.get("axis", -1) % x.ndim, call.attributes.get("epsilon", 1e-5)
+    scaled = functional.layer_norm(x, x.shape[axis:], eps=epsilon) * weight
+    return scaled if bias is None else scaled + bias
 
 
 def _batch_norm(call: Call, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:

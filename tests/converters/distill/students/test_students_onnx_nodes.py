@@ -140,6 +140,26 @@ NODES = {
         {"s": _normal(2), "b": _normal(2), "m": _normal(2), "v": np.abs(_normal(2)) + 0.1},
         _normal(1, 2, 3, 3),
     ),
+    "norm over two axes": (
+        _one("LayerNormalization", ("x", "w", "b"), axis=1, epsilon=0.01),
+        {"w": _normal(3, 4), "b": _normal(3, 4, seed=1)},
+        _normal(2, 3, 4),
+    ),
+    "norm over two axes with weights of one": (
+        _one("LayerNormalization", ("x", "w"), axis=1),
+        {"w": _normal(4)},
+        _normal(2, 3, 4),
+    ),
+    "norm over the last of three axes by its number": (
+        _one("LayerNormalization", ("x", "w", "b"), axis=2),
+        {"w": _normal(4), "b": _normal(4, seed=1)},
+        _normal(2, 3, 4),
+    ),
+    "gemm with one number a row": (
+        _one("Gemm", ("x", "w", "b")),
+        {"w": _normal(4, 3), "b": _normal(3, 1)},
+        _normal(3, 4),
+    ),
     "transpose": (_one("Transpose", perm=[2, 0, 1]), {}, _normal(2, 3, 4)),
     "softmax": (_one("Softmax", axis=1), {}, _normal(2, 3, 4)),
     "mean": (_one("ReduceMean", axes=[1], keepdims=0), {}, _normal(2, 3)),
