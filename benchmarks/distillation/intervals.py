@@ -13,9 +13,9 @@ from edgekit.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Student's t, two-sided 95 %, by degrees of freedom from 1 on.
+# Student's t, two-sided 95 %, by degrees of freedom from 1 on; beyond, its expansion around the normal quantile.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
-_NORMAL = 1.960
+_NORMAL = 1.959964
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,18 @@ def mean(values: Sequence[float]) -> Mean:
     count = len(values)
     if count == 1:
         return Mean(float(values[0]), math.inf, 1)
-    factor = _T[count - 2] if count - 2 < len(_T) else _NORMAL
-    return Mean(float(np.mean(values)), float(factor * np.std(values, ddof=1) / math.sqrt(count)), count)
+    half = _quantile(count - 1) * np.std(values, ddof=1) / math.sqrt(count)
+    return Mean(float(np.mean(values)), float(half), count)
 
 
 def apart(higher: Mean, lower: Mean) -> bool:
     """Tell whether the one interval lies above the other."""
     return higher.low > lower.high
+
+
+def _quantile(freedom: int) -> float:
+    """Return Student's t, two-sided 95 % (beyond the table by Abramowitz and Stegun, 26.7.5)."""
+    if freedom <= len(_T):
+        return _T[freedom - 1]
+    z = _NORMAL
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def recipe_of(setting: Setting, arm: Arm, seed: int, folder: Path, cpu_seconds: 
         seed=seed,
     )
     if arm.alone and arm.labelled < 1:
-        where = labelled_only(data, folder / f"{_ALONE}-{arm.labelled:g}-{seed}")
+        where = labelled_only(data, folder / f"{_ALONE}-{arm.labelled:g}-{seed}-{_identity(data)}")
         data = replace(data, images=(str(where),), labelled=1.0)
     training = Training(
         steps=arm.steps if arm.budget == "steps" else 0,
@@ -53,3 +54,12 @@ def recipe_of(setting: Setting, arm: Arm, seed: int, folder: Path, cpu_seconds: 
     image = ImageStudent(arch=setting.arch, width=setting.width, size=setting.size)
     student = StudentSpec(name=f"emoji-w{setting.width}", image=image)
     return Recipe((TeacherSpec(model=setting.teacher),), data, student, dict(arm.losses), training)
+
+
+def _identity(data: DataSpec) -> str:
+    """Return what tells the labelled images of these sets from those of others.
+
+    A study that holds out another set may use the same folder; it must not go on with the images of this one.
+    """
+    facts = (data.images, data.validation, data.labelled, data.seed)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]

@@ -11,6 +11,7 @@ command goes on where it was ended. It needs the sets (``edgekit data fetch NAME
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -108,15 +109,13 @@ def budgets(found: Sequence[Run]) -> dict[str, float]:
         found: the distilled students.
 
     Returns:
-        The means over seeds, in whole seconds: budgets are part of a recipe's identity.
+        The means over seeds, in whole seconds, at least one: budgets are part of a recipe's identity, and none is no
+        recipe.
     """
-    questions = dict.fromkeys(run.arm.question for run in found)
-    return {
-        question: float(
-            round(mean([run.cpu_seconds + run.embedding_cpu for run in found if run.arm.question == question]).value)
-        )
-        for question in questions
-    }
+    spent: dict[str, list[float]] = {}
+    for run in found:
+        spent.setdefault(run.arm.question, []).append(run.cpu_seconds + run.embedding_cpu)
+    return {question: max(1.0, float(round(mean(seconds).value))) for question, seconds in spent.items()}
 
 
 def _processor() -> str:
@@ -141,6 +140,11 @@ def main() -> None:
         parser.error(f"-o {given.output}: the folder {given.output.parent} does not exist")
     if wrong := [part for part in given.parts.split(",") if part not in PARTS]:
         parser.error(f"--parts {wrong[0]}: there are {', '.join(PARTS)}")
+    for name in ("seeds", "workers"):
+        if getattr(given, name) < 1:
+            parser.error(f"--{name} {getattr(given, name)}: give 1 or more")
+    if not 0 < given.share < math.inf:
+        parser.error(f"--share {given.share:g}: give a number above 0")
     setting = Setting(
         teacher=str(Path(given.teacher).absolute()),
         train=tuple(name for name in SETS if name != given.held_out),

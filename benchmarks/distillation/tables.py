@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgekit.benchmarks.distillation.intervals import Mean
     from edgekit.benchmarks.distillation.records import Arm, Question, Run, Study
 
+_UNKNOWN = "–"
 _QUESTIONS: tuple[Question, ...] = ("all labels", "few labels")
 
 
@@ -67,15 +68,17 @@ def _question(study: Study, question: Question) -> str:
 def _row(arm: Arm, runs: Sequence[Run]) -> str:
     recall = mean([run.recall_at_1 for run in runs])
     best = mean([max(point.recall_at_1 for point in run.curve) for run in runs])
-    late = mean([_late(run) for run in runs])
-    share = mean([run.recall_at_1 / run.teacher for run in runs])
+    late = mean([_late(run) for run in runs]).value
+    # A teacher that finds nothing has no share of anything.
+    share = mean([run.recall_at_1 / run.teacher if run.teacher else math.nan for run in runs]).value
     first = runs[0]
     name = f"{arm.name}: {written(arm.losses)}" if arm.name == DISTILLED else arm.name
     return (
         f"| {name} | {'CPU, embeddings included' if arm.budget == 'cpu' else 'steps'}"
         f" | {first.images:,} ({first.labelled:,}) | {mean([run.steps for run in runs]).value:,.0f}"
         f" | {mean([run.cpu_seconds for run in runs]).value:.0f} | {_percent(recall)} | {100 * best.value:.1f}"
-        f" | {100 * late.value:+.1f} | {share.value:.1%} |"
+        f" | {_UNKNOWN if math.isnan(late) else f'{100 * late:+.1f}'}"
+        f" | {_UNKNOWN if math.isnan(share) else f'{share:.1%}'} |"
     )
 
 
@@ -95,6 +98,8 @@ def _verdicts(arms: dict[Arm, list[Run]]) -> list[str]:
             continue
         other = mean([run.recall_at_1 for run in runs])
         how = "the intervals do not overlap" if apart(own, other) or apart(other, own) else "the intervals overlap"
+        if 1 in (own.n, other.n):
+            how = "one seed has no interval"
         budget = "equal CPU time" if arm.budget == "cpu" else "equal steps"
         lines.append(f"- distilled less labels alone at {budget}: {100 * (own.value - other.value):+.1f} points; {how}")
     return lines

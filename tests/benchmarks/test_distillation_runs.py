@@ -223,8 +223,17 @@ def test_the_command_writes_json_and_prints_tables(tmp_path, faked, monkeypatch,
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("--parts", "wrong"), "--parts wrong: there are"), (("-o", "missing/a.json"), "missing does not exist")],
-    ids=["parts", "output"],
+    [
+        (("--parts", "wrong"), "--parts wrong: there are"),
+        (("-o", "missing/a.json"), "missing does not exist"),
+        (("--seeds", 0), "--seeds 0: give 1 or more"),
+        (("--workers", 0), "--workers 0: give 1 or more"),
+        (("--share", 0), "--share 0: give a number above 0"),
+        (("--share", "nan"), "--share nan: give a number above 0"),
+        (("--share", "inf"), "--share inf: give a number above 0"),
+        (("--held-out", "emoji"), "invalid choice"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else " ".join(map(str, given)),
 )
 def test_wrong_arguments_are_refused(arguments, message, tmp_path, faked, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):

@@ -170,6 +170,51 @@ def test_without_a_distilled_student_nothing_is_concluded():
     assert "| labels alone | steps | 1,000 (1,000) | 100 | 10 | 20.0 | 21.0 | +2.0 | 50.0% |" in text
 
 
+def test_what_nobody_knows_is_no_number_in_a_table():
+    """A trial of a few steps is judged once, at its end, and a teacher may find nothing at all."""
+    arm = arms.distilled(SETTING)[0]
+    short = made(arm, 0, 0.2, curve=(Point(1, 0.1, 0.2),), teacher=0.0)
+    row = next(line for line in tables.report(whole(runs=(short,))).splitlines() if line.startswith("| distilled"))
+    assert [cell.strip() for cell in row.split("|")][6:10] == ["20.0", "20.0", "–", "–"]
+    assert "nan" not in tables.report(whole(runs=(short,)))
+
+
+def test_one_seed_concludes_nothing():
+    runs = [made(arm, 0, 0.4 if arm.name == arms.DISTILLED else 0.1) for arm in arms.distilled(SETTING)]
+    runs += [made(arm, 0, 0.1) for arm in arms.baselines(SETTING)]
+    text = tables.report(whole(runs=tuple(runs)))
+    assert text.count("+30.0 points; one seed has no interval") == 4
+    assert "overlap" not in text
+    assert "±" not in text.split("**all labels**")[1].split("**few labels**")[0]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=5))
+def test_the_conclusion_is_that_of_the_means_and_their_intervals(recalls):
+    taught, alone = arms.distilled(SETTING)[0], arms.baselines(SETTING)[0]
+    runs = [made(taught, seed, one) for seed, (one, _) in enumerate(recalls)]
+    runs += [made(alone, seed, other) for seed, (_, other) in enumerate(recalls)]
+    text = tables.report(whole(runs=tuple(runs)))
+    (line,) = (line for line in text.splitlines() if line.startswith("- distilled less labels alone at equal steps"))
+    ours, theirs = (mean(list(values)) for values in zip(*recalls, strict=True))
+    assert f": {100 * (ours.value - theirs.value):+.1f} points; " in line
+    touching = ours.low <= theirs.high and theirs.low <= ours.high
+    assert line.endswith("the intervals overlap" if touching else "the intervals do not overlap")
+
+
+def test_every_table_has_as_many_cells_in_each_row():
+    blocks = [block for block in tables.report(whole()).split("\n\n") if block.startswith("|")]
+    assert len(blocks) == 3
+    for block in blocks:
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+
+
+def test_a_budget_that_rounds_to_nothing_is_one_second():
+    first = arms.distilled(SETTING)[0]
+    assert study.budgets([made(first, 0, 0.3, cpu_seconds=0.1, embedding_cpu=0.1)]) == {"all labels": 1.0}
+    assert study.budgets([]) == {}
+
+
 def test_a_study_is_written_and_read_back():
     found = whole()
     assert schema.loads(Study, schema.dumps(found), "study.json") == found
