@@ -79,8 +79,7 @@ def _text(
     spec = recipe.student.text
     if spec is None:
         return None
-    manifest = reference.manifest
-    templates = manifest.text.templates if manifest is not None and manifest.text is not None else ("{}",)
+    templates = reference.templates
     with weights.seeded(recipe.training.seed):
         planned = plan_text(spec, reference, dimension, folder, lambda: samples.training_texts(recipe.data, templates))
     # Another seed than the image tower's, so that the two do not share their first numbers.

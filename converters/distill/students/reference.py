@@ -52,6 +52,13 @@ class Reference:
             return self.stored[0].dimension
         return None if self.manifest is None else self.manifest.embedding.dimension
 
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Its prompt templates; a text as it is where it has none, or they are not known."""
+        manifest = self.manifest
+        text = self.stored[0].text if self.stored is not None else None if manifest is None else manifest.text
+        return ("{}",) if text is None else text.templates or ("{}",)
+
     def texts(self, field: str) -> tuple[TextSpec, str]:
         """Return the settings of its texts and its tokenizer's JSON.
 
