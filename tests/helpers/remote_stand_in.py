@@ -30,7 +30,7 @@ print(json.dumps({"event": "phase", "name": "measure", "total": seconds}), file=
 results = pathlib.Path(words[words.index("-o") + 1])
 pathlib.Path("words.json").write_text(json.dumps(words))
 begin = time.monotonic()
-while time.monotonic() - begin < seconds:
+while time.monotonic() - begin < seconds and not pathlib.Path("enough").exists():
     print("still measuring", file=sys.stderr, flush=True)
     time.sleep(0.1)
     if "--early" in words:
@@ -39,8 +39,15 @@ if "--fill" in words:
     with open("ballast", "wb") as stream:
         while True:
             stream.write(bytes(1 << 20))
+if "--flood" in words:
+    for i in range(40000):
+        print("a warning that comes again and again", i, file=sys.stderr)
 if "--fail" in words:
     sys.exit("Error: the model is in a bad mood")
+if "--last" in words:
+    sys.exit(words[words.index("--last") + 1])
+if "--mute" in words:
+    sys.exit(0)
 (results / "run.json").write_bytes(pathlib.Path(sys.argv[0]).with_name("result.json").read_bytes())
 """
 

@@ -34,7 +34,10 @@ mount --bind {folder}/passwd /etc/passwd
 {more}
 mkdir -p /run/sshd
 ip link set lo up
-while :; do {sshd} -D -e -f {folder}/sshd_config >>{folder}/sshd.log 2>&1; sleep 0.2; done
+while :; do
+  [ -e {folder}/refuses ] || {sshd} -D -e -f {folder}/sshd_config >>{folder}/sshd.log 2>&1
+  sleep 0.2
+done
 """
 
 _CONFIG = """
@@ -145,11 +148,17 @@ class Host:
                 os.kill(pid, signal.SIGKILL)
         return len(ended)
 
+    def refuse(self) -> None:
+        """End the SSH server and every connection, and start no new one until `mend`."""
+        (self.folder / "refuses").touch()
+        self.kill_sshd()
+
     def cut(self) -> None:
         """Take the link down: nothing is told to either side."""
         _must("ip", "-n", self.name, "link", "set", "eth0", "down")
 
     def mend(self) -> None:
+        (self.folder / "refuses").unlink(missing_ok=True)
         _must("ip", "-n", self.name, "link", "set", "eth0", "up")
 
     def log(self) -> str:
