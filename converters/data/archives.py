@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import stat
 import subprocess
@@ -16,7 +17,16 @@ from edgekit.errors import FetchError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+_CHUNK = 1 << 20
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+)
 
 
 def unpack(archive: Path, folder: Path, wanted: tuple[str, ...]) -> None:
@@ -32,7 +42,7 @@ def unpack(archive: Path, folder: Path, wanted: tuple[str, ...]) -> None:
 
     Raises:
         FetchError: the archive is damaged or of another kind, holds a link, a device or a path outside itself, names a
-            file twice, or holds nothing that is wanted.
+            file twice or a folder as a file, or holds nothing that is wanted.
     """
     try:
         _write(_members(archive), archive, folder, wanted)
@@ -55,12 +65,13 @@ def _write(
         if content is None or not str(path).startswith(wanted):
             continue
         target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as out:
                 shutil.copyfileobj(content, out)
-        except FileExistsError as error:
-            raise FetchError(f"{archive.name}: holds {name!r} twice; it is not unpacked") from error
+        except (FileExistsError, NotADirectoryError) as error:
+            how = "twice" if target.is_file() else "as a file and as a folder"
+            raise FetchError(f"{archive.name}: holds {name!r} {how}; it is not unpacked") from error
 
 
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
@@ -80,8 +91,12 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
             finally:
                 child.kill()  # harmless after its end, and otherwise it would wait for a reader
     else:
-        with tarfile.open(archive, "r:gz") as tar:
-            yield from _tar(tar, archive)
+        with gzip.open(archive) as stream:
+            with tarfile.open(fileobj=stream, mode="r:") as tar:
+                yield from _tar(tar, archive)
+            # The check sum is at the end, which no member reaches.
+            while stream.read(_CHUNK):
+                pass
 
 
 def _tar(tar: tarfile.TarFile, archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
