@@ -80,6 +80,7 @@ def test_captions_are_used_as_they_are(bundle, tmp_path):
     assert material.task == "retrieval"
     assert material.parts[HELD_OUT].prompts == 1
     assert material.notes[0].startswith("only ")
+    assert not any("every part has the same texts" in note for note in material.notes), "captions are each image's own"
 
 
 def test_pictures_alone_are_ranked_against_a_list_that_is_told(bundle, tmp_path):
@@ -91,6 +92,7 @@ def test_pictures_alone_are_ranked_against_a_list_that_is_told(bundle, tmp_path)
     material = data.prepare(bundle, folder, tmp_path / "work", Limits())
     assert material.task == "unlabelled"
     assert any("everyday.txt" in note for note in material.notes)
+    assert any("every part has the same texts" in note for note in material.notes)
     assert material.parts[HELD_OUT].texts > 20
 
 
