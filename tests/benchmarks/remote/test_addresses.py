@@ -63,10 +63,44 @@ def test_everything_else_is_refused(text, message):
         address.parse(text)
 
 
-def test_a_password_is_not_repeated():
-    with pytest.raises(InputError) as caught:
-        address.parse("ssh://pi:secret@pi5")
+@pytest.mark.parametrize("text", ["ssh://pi:secret@pi5", "ssh://pi:secret/x@pi5", "ssh://pi:x:/secret@pi5:22/~/a"])
+def test_a_password_is_not_repeated(text):
+    with pytest.raises(InputError, match="holds a password, which every user of this machine could read") as caught:
+        address.parse(text)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["ssh://h:22/data/@home", "ssh://h/@x", "ssh://pi@h/a@b", "ssh://[::1]:22/@a"])
+def test_an_at_sign_in_a_folder_is_none(text):
+    assert str(address.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("ssh://pi@pi5/a", "ssh://root@PI5/b", True),
+        ("ssh://[FE80::1%eth0]:22", "ssh://[fe80::1%eth0]:22", True),
+        # What a port is without one is up to SSH's own configuration.
+        ("ssh://pi5", "ssh://pi5:22", False),
+        ("ssh://pi5:22", "ssh://pi5:2222", False),
+        ("ssh://pi5", "ssh://pi4", False),
+    ],
+)
+def test_one_machine_is_known_whoever_logs_in(one, other, same):
+    assert (address.parse(one).machine == address.parse(other).machine) is same
+
+
+_USERS = st.from_regex(r"[a-z_][a-z0-9._-]{0,5}", fullmatch=True)
+_NAMES = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,5}[a-zA-Z0-9])?", fullmatch=True)
+_HOSTS = _NAMES | st.ip_addresses().map(str)
+_FOLDERS = st.lists(st.from_regex(r"[A-Za-z0-9_+@=,-]{1,5}", fullmatch=True), max_size=3)
+
+
+@given(_USERS | st.just(""), _HOSTS, st.integers(0, 65535), st.sampled_from(["", "~"]), _FOLDERS)
+def test_every_address_of_parts_that_are_taken_is_read_as_it_was_made(user, host, port, home, folder):
+    path = "".join(f"/{part}" for part in ([home] if home and folder else []) + folder)
+    made = Address(user, host, port, path)
+    assert address.parse(str(made)) == made
 
 
 _PIECES = st.sampled_from(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgekit.benchmarks.remote import fleet
 from edgekit.benchmarks.remote.records import Address, Board
@@ -56,6 +59,11 @@ ONE = "boards:\n  - name: a\n    ssh: ssh://h\n"
         ),
         (f"{ONE}    env: {{'A=B': x}}\n", "boards[0].env: 'A=B' is no name of an environment variable (line 4)"),
         (f'{ONE}    env: {{A: "a\\nb"}}\n', "boards[0].env.A: holds a control character (line 4)"),
+        (f"{ONE}    env: {{EDGEKIT_REMOTE_RUN: x}}\n", "boards[0].env.EDGEKIT_REMOTE_RUN: is set by the run itself"),
+        (f"{ONE}    env: {{EDGEKIT_BENCH_EVENTS: x}}\n", "boards[0].env.EDGEKIT_BENCH_EVENTS: is set by the run"),
+        (f"{ONE}    wheels: ~nobody-of-this-name/x\n", "~nobody-of-this-name/x holds no wheel; fill it by pip"),
+        (f'{ONE}    notes: "a\\eb"\n', "boards[0].notes: hold a control character (line 4)"),
+        (f"{ONE}    extras: bench\n", "boards[0].extras: expected a list"),
         (f"{ONE}    python: python3\n", "boards[0].python: 'python3' is no absolute path of an interpreter"),
         (f"{ONE}    venv: /usr/bin/py thon\n", "boards[0].venv: '/usr/bin/py thon' is no absolute path"),
         (f"{ONE}    python: /a\n    venv: /b\n", "boards[0].venv: makes a new environment, but 'python' takes the one"),
@@ -65,6 +73,7 @@ ONE = "boards:\n  - name: a\n    ssh: ssh://h\n"
         (f"{ONE}    extras: ['bench]; rm']\n", "boards[0].extras[0]: 'bench]; rm' is no name (line 4)"),
         (f"{ONE}    meters: [--x]\n", "boards[0].meters[0]: '--x' is no name (line 4)"),
         (f"{ONE}  - name: A\n    ssh: ssh://i\n", "boards[1].name: is that of a too (line 4)"),
+        (f"{ONE}  - name: b\n    ssh: ssh://x@H/other\n", "boards[1].ssh: is that of a too (line 5)"),
         (f"{ONE}  - name: b\n    ssh: ssh://x@h\n", "boards[1].ssh: is that of a too (line 5)"),
         ("boards:\n  - name: ../x\n    ssh: ssh://h\n", "boards[0].name: '../x' cannot name files here"),
         ("boards:\n  - name: fleet\n    ssh: ssh://h\n", "boards[0].name: 'fleet' cannot name files here"),
@@ -101,3 +110,32 @@ def test_boards_of_addresses_are_named_by_their_hosts():
 def test_addresses_that_cannot_be_used(arguments, message):
     with pytest.raises(InputError, match=message):
         fleet.from_addresses(*arguments)
+
+
+def test_a_folder_of_wheels_is_beside_the_file_at_home_or_anywhere(read, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for folder in ("beside", "home/mine", "far"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a-1-py3-none-any.whl").touch()
+    for written, folder in (("beside", "beside"), ("~/mine", "home/mine"), (tmp_path / "far", "far")):
+        (board,) = read(f"{ONE}    wheels: {written}\n")
+        assert board.wheels == tmp_path / folder
+    (board,) = fleet.from_addresses(["ssh://h"], wheels=Path("~/mine"))
+    assert board.wheels == tmp_path / "home/mine"
+
+
+def test_notes_may_have_lines_and_extras_may_be_none(read):
+    (board,) = read(f"{ONE}    notes: |\n      in the attic\n      no fan\n    extras: []\n")
+    assert (board.notes, board.extras) == ("in the attic\nno fan\n", ())
+
+
+@given(st.lists(st.sampled_from(["pi5", "PI5", "fleet", "report", "[::]", "[fe80::1]", "a" * 70, "pi5-2"]), max_size=6))
+def test_boards_of_any_addresses_have_names_for_files_of_their_own(hosts):
+    texts = [f"ssh://{host}:{i + 1}" for i, host in enumerate(hosts)]
+    boards = fleet.from_addresses(texts)
+    assert [str(board.address) for board in boards] == texts
+    names = [board.name.lower() for board in boards]
+    assert len(set(names)) == len(names)
+    assert not {"", "fleet", "report"} & set(names)
+    for name in names:
+        assert re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name), "as a fleet file takes them"
