@@ -11,7 +11,6 @@ command goes on where it was ended. It needs the sets (``edgekit data fetch NAME
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import time
@@ -25,6 +24,7 @@ from edgekit.atomic import write_bytes
 from edgekit.benchmarks.distillation import arms, runs, tables, trials
 from edgekit.benchmarks.distillation.intervals import mean
 from edgekit.benchmarks.distillation.records import Setting, Study
+from edgekit.benchmarks.running.refusing import not_above_zero
 from edgekit.bundle import schema
 from edgekit.cli.progress import Stages
 from edgekit.errors import EdgekitError
@@ -140,11 +140,9 @@ def main() -> None:
         parser.error(f"-o {given.output}: the folder {given.output.parent} does not exist")
     if wrong := [part for part in given.parts.split(",") if part not in PARTS]:
         parser.error(f"--parts {wrong[0]}: there are {', '.join(PARTS)}")
-    for name in ("seeds", "workers"):
-        if getattr(given, name) < 1:
-            parser.error(f"--{name} {getattr(given, name)}: give 1 or more")
-    if not 0 < given.share < math.inf:
-        parser.error(f"--share {given.share:g}: give a number above 0")
+    for name in ("seeds", "workers", "share"):
+        for problem in not_above_zero(f"--{name}", getattr(given, name)):
+            parser.error(problem)
     setting = Setting(
         teacher=str(Path(given.teacher).absolute()),
         train=tuple(name for name in SETS if name != given.held_out),

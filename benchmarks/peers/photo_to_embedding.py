@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 from edgekit.benchmarks.peers.cold_start import cold_starts
 from edgekit.benchmarks.peers.material import MODEL, Material, prepare, quantized
 from edgekit.benchmarks.peers.overhead import sdk_overhead
+from edgekit.benchmarks.running.refusing import not_above_zero
 from edgekit.benchmarks.versus.records import Contender
 from edgekit.benchmarks.versus.request import VersusRequest
 from edgekit.benchmarks.versus.run import run
 from edgekit.bundle.reader import open_bundle
 from edgekit.bundle.schema import to_plain
+from edgekit.errors import EdgekitError
 from edgekit.ratios import Ratio
 
 if TYPE_CHECKING:
@@ -90,6 +92,17 @@ def main() -> None:
     parser.add_argument("--only-photos", action="store_true", help="leave overhead and cold start out")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
+    for name in ("seconds", "goal"):
+        # Before minutes are spent on making what is compared.
+        for problem in not_above_zero(f"--{name}", getattr(arguments, name)):
+            parser.error(problem)
+    try:
+        _made(arguments)
+    except EdgekitError as error:
+        parser.exit(1, f"{error}\n")
+
+
+def _made(arguments: argparse.Namespace) -> None:
     material = prepare(arguments.cache.absolute())
     small = quantized(material) if arguments.quantized else None
     if arguments.prepare:

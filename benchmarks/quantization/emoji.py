@@ -23,9 +23,11 @@ import edgekit
 from edgekit.benchmarks.quantization import emoji_export, emoji_training
 from edgekit.benchmarks.quantization.emoji_labels import CONTEXT_LENGTH, text_side
 from edgekit.benchmarks.quantization.emoji_nets import NETS
+from edgekit.benchmarks.running.refusing import not_above_zero
 from edgekit.cli.progress import Stages
 from edgekit.converters import torch_compat
 from edgekit.converters.convert import ConvertOptions, convert
+from edgekit.errors import EdgekitError
 from edgekit.evaluation.datasets import locate, open_dataset
 from edgekit.preprocess import preprocess
 
@@ -166,11 +168,17 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.output.absolute().parent.is_dir():
         parser.error(f"-o {arguments.output}: the folder {arguments.output.parent} does not exist")
+    for problem in not_above_zero("--seconds", arguments.seconds):
+        parser.error(problem)
     torch_compat.prepare()
     torch.set_num_threads(1)  # the CPU time of one thread is what training is bounded by
     setting = Setting(arguments.architecture, arguments.held_out, arguments.seconds, arguments.seed)
-    with Stages(sys.stderr) as stages:
-        report = make(arguments.output, setting, [open_dataset(locate(name)) for name in SETS], stages.next)
+    try:
+        sets = [open_dataset(locate(name)) for name in SETS]
+        with Stages(sys.stderr) as stages:
+            report = make(arguments.output, setting, sets, stages.next)
+    except EdgekitError as error:
+        parser.exit(1, f"{error}\n")
     sys.stdout.write((json.dumps(asdict(report), indent=2) if arguments.json else table(report)) + "\n")
 
 

@@ -21,11 +21,14 @@ import numpy as np
 
 from edgekit.benchmarks.quantization import contenders, harness, material
 from edgekit.benchmarks.quantization.contenders import Contender
+from edgekit.benchmarks.running.refusing import not_above_zero, not_among
+from edgekit.converters.quantize.methods import METHODS
+from edgekit.errors import EdgekitError
 from edgekit.fidelity import fidelity
 from edgekit.ratios import Ratio, ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -179,6 +182,23 @@ def field(methods: Sequence[str], chosen: dict[str, Path], *, peers: bool) -> li
     return found
 
 
+def _problems(given: argparse.Namespace, methods: Sequence[str]) -> Iterator[str]:
+    """Say what is wrong with a command line, before minutes are spent on it."""
+    for entry in given.made:
+        if not all(entry.partition("=")):
+            yield f"--made {entry}: give it as NAME=OUT.edge"
+    names = [FLOAT, *(entry.partition("=")[0] for entry in given.made)]
+    for name in names[1:]:
+        if names.count(name) > 1:
+            yield f"--made {name}: two contenders have this name; give each its own"
+    for method in methods:
+        yield from not_among("--methods", method, tuple(METHODS))
+    for name in ("rounds", "calibrate", "limit"):
+        yield from not_above_zero(f"--{name}", getattr(given, name))
+    if given.threads < 0:
+        yield f"--threads {given.threads}: give 0 (the engine's choice) or more"
+
+
 def main() -> None:
     """Print the table, or JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -193,17 +213,20 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    if malformed := [entry for entry in given.made if not all(entry.partition("="))]:
-        parser.error(f"--made {malformed[0]}: give it as NAME=OUT.edge")
-    made = dict(entry.split("=", 1) for entry in given.made)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        ready = material.prepare(
-            given.bundle, given.data, folder / "masters", calibrate=given.calibrate, limit=given.limit
-        )
-        wanted = [method for method in given.methods.split(",") if method]
-        everyone = field(wanted, {k: Path(v) for k, v in made.items()}, peers=not given.no_peers)
-        found = compare(ready, everyone, folder, rounds=given.rounds, threads=given.threads)
+    wanted = [method for method in given.methods.split(",") if method]
+    for problem in _problems(given, wanted):
+        parser.error(problem)
+    made = {name: Path(path) for name, _, path in (entry.partition("=") for entry in given.made)}
+    try:
+        everyone = field(wanted, made, peers=not given.no_peers)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            ready = material.prepare(
+                given.bundle, given.data, folder / "masters", calibrate=given.calibrate, limit=given.limit
+            )
+            found = compare(ready, everyone, folder, rounds=given.rounds, threads=given.threads)
+    except EdgekitError as error:
+        parser.exit(1, f"{error}\n")
     sys.stdout.write((json.dumps([asdict(row) for row in found], indent=2) if given.json else report(found)) + "\n")
 
 

@@ -21,6 +21,7 @@ from edgekit.benchmarks.peers.material import SIZES, Material, jpeg
 from edgekit.benchmarks.results.records import Estimate
 from edgekit.benchmarks.versus.records import Agreement, Comparison, Opened, Side, Versus
 from edgekit.bundle.schema import to_plain
+from edgekit.errors import MissingDependencyError
 from edgekit.ratios import Ratio
 
 TWICE = asdict(Ratio(2.0, 1.9, 2.125, 25))
@@ -130,8 +131,32 @@ def test_preparing_measures_nothing(
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("wrong", [["--seconds", "many"], ["--fast"], ["extra"]], ids=["number", "option", "argument"])
-def test_wrong_use_is_told(monkeypatch: pytest.MonkeyPatch, wrong: list[str]) -> None:
+def test_a_peer_that_refuses_is_told_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuses(*_: Any) -> Any:
+        raise MissingDependencyError("the peer open_clip is not installed; pip install it")
+
+    monkeypatch.setattr(photo_to_embedding, "prepare", _paths)
+    monkeypatch.setattr(photo_to_embedding, "compare", refuses)
+    monkeypatch.setattr(sys, "argv", ["peers", "--cache", str(tmp_path)])
+    with pytest.raises(SystemExit) as caught:
+        photo_to_embedding.main()
+    printed = capsys.readouterr()
+    assert (caught.value.code, printed.out) == (1, "")
+    assert printed.err == "the peer open_clip is not installed; pip install it\n"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(["--seconds", "many"], ["--fast"], ["extra"], ["--seconds", "0"], ["--seconds", "nan"]),
+        *(["--goal", "-1"], ["--goal", "inf"]),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_told_before_anything_is_made(monkeypatch: pytest.MonkeyPatch, wrong: list[str]) -> None:
+    monkeypatch.setattr(photo_to_embedding, "prepare", lambda cache: pytest.fail("it made the material"))
     monkeypatch.setattr(sys, "argv", ["peers", *wrong])
     with pytest.raises(SystemExit) as caught:
         photo_to_embedding.main()

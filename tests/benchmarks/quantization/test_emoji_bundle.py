@@ -110,11 +110,15 @@ def test_the_report_is_readable():
     ]
 
 
-def test_a_set_that_is_not_fetched_says_how(monkeypatch, tmp_path):
+def test_a_set_that_is_not_fetched_says_how(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "argv", ["emoji", "-o", str(tmp_path / "a.edge")])
-    with pytest.raises(edgekit.errors.InputError, match="edgekit data fetch emoji-noto"):
+    with pytest.raises(SystemExit) as caught:
         emoji.main()
+    assert caught.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "edgekit data fetch emoji-noto" in line
+    assert not (tmp_path / "a.edge").exists()
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -190,7 +190,10 @@ def test_a_folder_that_is_not_there_is_told_before_minutes_of_training(
     assert f"the folder {tmp_path / 'no'} does not exist" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("architecture", "seconds"), [("mlp", "1"), ("conv", "soon")])
+@pytest.mark.parametrize(
+    ("architecture", "seconds"),
+    [("mlp", "1"), ("conv", "soon"), ("conv", "0"), ("conv", "-1"), ("conv", "nan"), ("conv", "inf")],
+)
 def test_values_that_mean_nothing_are_wrong_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, seconds: str
 ) -> None:

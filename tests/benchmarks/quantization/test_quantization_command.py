@@ -127,8 +127,15 @@ def test_peers_take_part_unless_they_are_left_out(command: dict[str, Any], monke
         (["a.edge", "--data", "set", "--made", "ours.edge"], "--made ours.edge: give it as NAME=OUT.edge"),
         (["a.edge", "--data", "set", "--made", "=ours.edge"], "--made =ours.edge: give it as NAME=OUT.edge"),
         (["a.edge", "--data", "set", "--made", "ours="], "--made ours=: give it as NAME=OUT.edge"),
+        (["a.edge", "--data", "set", "--made", "a=x.edge", "--made", "a=y.edge"], "--made a: two contenders have this"),
+        (["a.edge", "--data", "set", "--made", "float32=x.edge"], "--made float32: two contenders have this name"),
+        (["a.edge", "--data", "set", "--methods", "int8_weights,int3"], "--methods int3: give one of float16"),
+        (["a.edge", "--data", "set", "--rounds", "0"], "--rounds 0: give a number above 0"),
+        (["a.edge", "--data", "set", "--calibrate", "-1"], "--calibrate -1: give a number above 0"),
+        (["a.edge", "--data", "set", "--limit", "0"], "--limit 0: give a number above 0"),
+        (["a.edge", "--data", "set", "--threads", "-1"], "--threads -1: give 0 (the engine's choice) or more"),
     ],
-    ids=["data", "bundle", "rounds", "no-name", "empty-name", "empty-path"],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
 def test_wrong_use_is_told_before_anything_runs(
     command: dict[str, Any],
@@ -142,6 +149,21 @@ def test_wrong_use_is_told_before_anything_runs(
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
     assert command == {}
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_bundle_that_is_none_is_told_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], made: bool
+) -> None:
+    path = tmp_path / "a.edge"
+    path.write_bytes(b"no bundle")
+    options = ["--no-peers", *(["--made", f"ours={path}"] if made else [])]
+    with pytest.raises(SystemExit) as caught:
+        _run(monkeypatch, str(path), "--data", str(tmp_path), *options)
+    printed = capsys.readouterr()
+    assert (caught.value.code, printed.out) == (1, "")
+    assert printed.err.startswith(f"{path}: ")
+    assert len(printed.err.splitlines()) == 1
 
 
 # building and measuring, with towers that are arrays
