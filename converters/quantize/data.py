@@ -155,8 +155,8 @@ def prepare(bundle: Bundle, path: Path, folder: Path, bounds: Limits) -> Materia
         notes.append("the set has no texts: images are ranked against the labels of edgekit's everyday.txt")
     if dataset.task != "retrieval":
         notes.append(
-            "every part has the same texts, the labels: the text tower is proven on those that its ranges come from; give "
-            "captioned images to prove it on others"
+            "every part has the same texts, the labels: the text tower is proven on those that its ranges come from; "
+            "give captioned images to prove it on others"
         )
     encoder = TextEncoder(bytes(bundle.read(bundle.text.tokenizer)), bundle.text)
     parts = {name: _part(bundle, encoder, folder, name, part) for name, part in datasets.items()}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     import onnx
 
     Measure = Callable[[Collection[str]], float]
+
+T = TypeVar("T")
 
 MOST = 48
 """Groups at most: each costs a measurement."""
@@ -90,21 +92,56 @@ def choose(parts: Sequence[Part], measure: Measure, goal: float) -> Choice:
         return Choice((), plain, plain, counter.times)
     loss = {part.name: counter(tuple(other for other in parts if other is not part), parts) for part in parts}
     order = sorted(parts, key=lambda part: -math.inf if math.isnan(loss[part.name]) else loss[part.name])
-    low, high = 0, len(order)  # `low` parts are too few, `high` are enough or all there are
+    count = fewest(order, lambda some: counter(some, parts), goal)
+    kept, reached = given_up(order[:count], reversed(order[: count - 1]), lambda some: counter(some, parts), goal)
+    return Choice(tuple(kept), reached, plain, counter.times)
+
+
+def fewest(order: Sequence[T], value: Callable[[Sequence[T]], float], goal: float, too_few: int = 0) -> int:
+    """Return how many of an order have to be taken to reach a goal, by bisection.
+
+    Args:
+        order: what to take, the first first.
+        value: of what is taken; more is taken to be no worse.
+        goal: to be reached.
+        too_few: how many are known not to reach it; -1 where even none may.
+
+    Returns:
+        The count; all where none is known to reach the goal.
+    """
+    low, high = too_few, len(order)
     while high - low > 1:
         middle = (low + high) // 2
-        if counter(order[:middle], parts) >= goal:
+        if value(order[:middle]) >= goal:
             high = middle
         else:
             low = middle
-    kept = list(order[:high])
-    reached = counter(kept, parts)
-    for part in reversed(order[: max(0, high - 1)]):
-        fewer = [one for one in kept if one is not part]
-        value = counter(fewer, parts)
-        if value >= goal:
-            kept, reached = fewer, value
-    return Choice(tuple(kept), reached, plain, counter.times)
+    return high
+
+
+def given_up(
+    taken: Sequence[T], tries: Iterable[T], value: Callable[[Sequence[T]], float], goal: float
+) -> tuple[list[T], float]:
+    """Give up again what turns out not to be needed.
+
+    Args:
+        taken: that reaches the goal together; where it does not, all is kept.
+        tries: of it, in the order in which each is tried without.
+        value: of what is kept.
+        goal: that has to stay reached.
+
+    Returns:
+        What is kept, and its value.
+    """
+    kept, reached = list(taken), value(taken)
+    if not reached >= goal:
+        return kept, reached
+    for one in tries:
+        fewer = [other for other in kept if other != one]
+        found = value(fewer)
+        if found >= goal:
+            kept, reached = fewer, found
+    return kept, reached
 
 
 class _Counter:

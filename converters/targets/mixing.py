@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgekit.converters.targets import islands
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -100,42 +102,21 @@ def mixes(found: Sequence[Sensitivity], measure: Measure, wanted: Sequence[float
     order = sorted(range(len(found)), key=lambda number: (-found[number].loss / max(1, found[number].size), number))
     made: list[Mix] = []
     seen: set[frozenset[int]] = set()
-    low = -1
+    too_few = -1
+
+    def value(kept: Sequence[int]) -> float:
+        return measure(frozenset(kept))
+
     for goal in wanted:
-        # What was too few for a lower goal is too few for this one.
-        count = _fewest(order, measure, goal, low)
-        low = count - 1
-        kept, reached = _given_up(found, order[:count], measure, goal)
+        count = islands.fewest(order, value, goal, too_few)
+        # What was too few for a lower goal is too few for the next.
+        too_few = count - 1
+        largest = sorted(order[:count], key=lambda number: -found[number].size)[:_TRIES]
+        kept, reached = islands.given_up(order[:count], largest, value, goal)
         if frozenset(kept) not in seen:
             seen.add(frozenset(kept))
             made.append(_mix(found, kept, goal, reached))
     return tuple(made)
-
-
-def _fewest(order: Sequence[int], measure: Measure, goal: float, low: int) -> int:
-    """Return the least number of steps above `low` that reaches the goal, or all."""
-    high = len(order)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if measure(frozenset(order[:middle])) >= goal:
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _given_up(
-    found: Sequence[Sensitivity], order: Sequence[int], measure: Measure, goal: float
-) -> tuple[list[int], float]:
-    kept, reached = list(order), measure(frozenset(order))
-    if reached < goal:
-        return kept, reached
-    for number in sorted(order, key=lambda number: -found[number].size)[:_TRIES]:
-        fewer = [one for one in kept if one != number]
-        value = measure(frozenset(fewer))
-        if value >= goal:
-            kept, reached = fewer, value
-    return kept, reached
 
 
 def _mix(found: Sequence[Sensitivity], kept: Sequence[int], goal: float, reached: float) -> Mix:
