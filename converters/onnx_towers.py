@@ -34,6 +34,15 @@ _SAME = 2e-5
 # Largest difference of a unit row's component between the graph as it came and the contract graph.
 _LIMIT = 1e-3
 _FLOATS = ("tensor(float)", "tensor(float16)")
+# What a text input may hold; graphs that take a mask or ids as floats exist.
+_NUMBERS: dict[str, type[np.generic]] = {
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,17 @@ class OnnxImageTower:
     batch: int
 
     def reference(self, batch: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Return (N, D) float32 unit rows for uint8 (N, H, W, 3) pixels, from the graph as it came."""
+        """Return (N, D) float32 unit rows for uint8 (N, H, W, 3) pixels, from the graph as it came.
+
+        Args:
+            batch: the pixels.
+
+        Returns:
+            The rows.
+
+        Raises:
+            UnsupportedModelError: the graph does not run.
+        """
         session = sessions.session(self.path)
         levels: npt.NDArray[np.generic] = batch
         if not self.uint8:
@@ -68,7 +87,7 @@ class OnnxImageTower:
             scaled = (batch.astype(np.float32) / np.float32(255) - mean) / std
             levels = scaled.astype(np.float16 if half else np.float32)
         planes = levels.transpose(0, 3, 1, 2) if self.channel_axis == 1 else levels
-        return sessions.run(session, self.output, {self.input: np.ascontiguousarray(planes)}, self.batch)
+        return sessions.run(session, self.path, self.output, {self.input: np.ascontiguousarray(planes)}, self.batch)
 
     def export(self, path: Path) -> None:
         """Write the contract graph to `path`, run it, and compare it with the graph as it came.
@@ -122,6 +141,15 @@ class OnnxTextTower:
         """Return (N, D) float32 unit rows for integer (N, L) token ids, from the graph as it came.
 
         Ids shorter than the context length are padded to it first.
+
+        Args:
+            batch: the ids.
+
+        Returns:
+            The rows.
+
+        Raises:
+            UnsupportedModelError: the graph does not run.
         """
         short = self.context_length - batch.shape[1]
         ids = np.pad(batch.astype(np.int64), ((0, 0), (0, max(0, short))), constant_values=self.pad_id)
@@ -149,13 +177,13 @@ class OnnxTextTower:
 
     def _run_with_mask(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         session = sessions.session(self.path)
-        numbers = {value.name: _integer_type(value.type) for value in session.get_inputs()}
+        numbers = {value.name: _NUMBERS[value.type] for value in session.get_inputs()}
         feeds: dict[str, npt.NDArray[np.generic]] = {self.ids: ids.astype(numbers[self.ids])}
         if self.mask is not None:
             feeds[self.mask] = mask.astype(numbers[self.mask])
         if self.types is not None:
             feeds[self.types] = np.zeros_like(ids).astype(numbers[self.types])
-        return sessions.run(session, self.output, feeds, self.batch)
+        return sessions.run(session, self.path, self.output, feeds, self.batch)
 
 
 def image_tower(path: Path, spec: ImageSpec) -> OnnxImageTower:
@@ -215,6 +243,12 @@ def text_tower(
         raise UnsupportedModelError(
             f"{path}: text inputs {sorted(inputs)}; {_IDS} and optionally {_MASK} and {_TYPES} were expected"
         )
+    for value in inputs.values():
+        if value.type not in _NUMBERS or len(value.shape) != 2:
+            raise UnsupportedModelError(
+                f"{path}: input '{value.name}' is {value.type} of shape {value.shape}; numbers of shape (N, L) were "
+                "expected"
+            )
     batch, length = inputs[ids].shape
     if isinstance(length, int) and length != context_length:
         raise UnsupportedModelError(
@@ -308,7 +342,3 @@ def _channel_axis(path: Path, value: Any) -> ChannelAxis:
     raise UnsupportedModelError(
         f"{path}: input '{value.name}' has shape {shape}; (N, 3, H, W) or (N, H, W, 3) was expected"
     )
-
-
-def _integer_type(name: str) -> type[np.generic]:
-    return {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}.get(name, np.float32)

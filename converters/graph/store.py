@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from edgekit.converters.graph import walk
 from edgekit.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ def load(path: Path) -> onnx.ModelProto:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:
         raise ConversionError(f"{path}: not a readable ONNX graph ({error})") from error
-    for tensor in model.graph.initializer:
+    for name, tensor in walk.constants(model):
         if onnx.external_data_helper.uses_external_data(tensor):
-            _read_in(tensor, path)
+            _read_in(name, tensor, path)
     return model
 
 
@@ -110,14 +111,14 @@ def _move_out(tensor: TensorProto, file: BinaryIO, location: str) -> int:
     return 1
 
 
-def _read_in(tensor: TensorProto, path: Path) -> None:
+def _read_in(name: str, tensor: TensorProto, path: Path) -> None:
     location = external_location(tensor) or ""
     if not is_inside(location):
-        raise ConversionError(f"{path}: tensor '{tensor.name}' points outside its folder: '{location}'")
+        raise ConversionError(f"{path}: tensor '{name}' points outside its folder: '{location}'")
     try:
         onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
     except Exception as error:
-        raise ConversionError(f"{path}: weights of '{tensor.name}' in '{location}' cannot be read ({error})") from error
+        raise ConversionError(f"{path}: weights of '{name}' in '{location}' cannot be read ({error})") from error
     tensor.data_location = TensorProto.DEFAULT
     del tensor.external_data[:]
 

@@ -11,7 +11,7 @@ import onnx
 
 from edgekit.converters.export import first_line
 from edgekit.converters.graph import store, walk
-from edgekit.errors import ConversionError, InputError
+from edgekit.errors import ConversionError, InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,17 +50,23 @@ def _opened(path: Path, modified_ns: int, size: int) -> Any:
         raise InputError(f"{path}: ONNX Runtime cannot open it: {first_line(error)}") from error
 
 
-def run(opened: Any, output: str, feeds: Mapping[str, npt.NDArray[np.generic]], fixed: int) -> npt.NDArray[np.float32]:
+def run(
+    opened: Any, path: Path, output: str, feeds: Mapping[str, npt.NDArray[np.generic]], fixed: int
+) -> npt.NDArray[np.float32]:
     """Run a batch, in pieces where the graph fixes the batch.
 
     Args:
         opened: what `session` gives.
+        path: its file, for messages.
         output: name of the output wanted.
         feeds: value of each input, first axis N.
         fixed: N where the graph fixes it, else 0.
 
     Returns:
         (N, D) float32 unit rows.
+
+    Raises:
+        UnsupportedModelError: the graph does not run on such inputs.
     """
     rows = len(next(iter(feeds.values())))
     step = fixed or max(rows, 1)
@@ -69,7 +75,11 @@ def run(opened: Any, output: str, feeds: Mapping[str, npt.NDArray[np.generic]], 
         part = {key: value[start : start + step] for key, value in feeds.items()}
         missing = step - len(next(iter(part.values()))) if fixed else 0
         padded = {key: np.concatenate([value, np.repeat(value[-1:], missing, axis=0)]) for key, value in part.items()}
-        parts.append(opened.run([output], padded)[0])
+        try:
+            parts.append(opened.run([output], padded)[0])
+        except Exception as error:
+            shapes = ", ".join(f"'{name}' {list(value.shape)}" for name, value in padded.items())
+            raise UnsupportedModelError(f"{path}: fails on {shapes}: {first_line(error)}") from error
     features = np.concatenate(parts)[:rows].astype(np.float32)
     norms = np.linalg.norm(features, axis=-1, keepdims=True)
     unit: npt.NDArray[np.float32] = features / np.maximum(norms, np.float32(1e-12))
@@ -95,12 +105,20 @@ def read(path: Path) -> onnx.ModelProto:
 
 
 def digest(paths: Iterable[Path]) -> str:
-    """Return the hexadecimal SHA-256 over the initializers of some graphs: names, types, shapes and values."""
+    """Return the hexadecimal SHA-256 over the weights of some graphs: names, types, shapes and values.
+
+    Args:
+        paths: the graphs, in order.
+
+    Returns:
+        64 digits. Some exporters store weights as constants in nodes: those count as well as initializers.
+
+    Raises:
+        InputError: as for `read`.
+    """
     total = hashlib.sha256()
     for path in paths:
-        tensors = {tensor.name: tensor for tensor in read(path).graph.initializer}
-        for name in sorted(tensors):
-            tensor = tensors[name]
+        for name, tensor in sorted(walk.constants(read(path)), key=lambda stored: stored[0]):
             total.update(f"{name}|{tensor.data_type}|{','.join(map(str, tensor.dims))}\n".encode())
             total.update(tensor.raw_data or onnx.numpy_helper.to_array(tensor).tobytes())
     return total.hexdigest()

@@ -26,7 +26,7 @@ _TINY = 1e-6
 
 
 def isolate(model: onnx.ModelProto, output: str) -> None:
-    """Keep one output, drop the nodes and shapes it does not need, and move every name out of the way, in place.
+    """Keep one output, drop what it does not need and defaults of inputs, and prefix every name, in place.
 
     Args:
         model: the graph.
@@ -43,6 +43,11 @@ def isolate(model: onnx.ModelProto, output: str) -> None:
     copies = [_copy(node) for node in kept]
     del graph.node[:]
     graph.node.extend(copies)
+    # Older exporters list every weight among the inputs, as a default that a caller may replace.
+    weights = {tensor.name for tensor in graph.initializer}
+    asked = [value for value in graph.input if value.name not in weights]
+    del graph.input[:]
+    graph.input.extend(asked)
     # Shapes inferred for a fixed batch would contradict the free one.
     del graph.value_info[:]
     keep = [value for value in graph.output if value.name == output]
