@@ -92,7 +92,11 @@ def _last_cache(root: Path) -> int:
     """Return bytes of the largest cache of the first processor; 0 where the system does not tell."""
     sizes = [0]
     for path in sorted(root.glob("sys/devices/system/cpu/cpu0/cache/index*/size")):
-        text = path.read_text().strip()
+        try:
+            text = path.read_text().strip()
+        except OSError:
+            # Some kernels list a cache whose size the firmware does not tell, and fail when it is asked for.
+            continue
         factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:], 1)
         digits = text.rstrip("KMG")
         sizes.append(int(digits) * factor if digits.isdigit() else 0)

@@ -145,6 +145,14 @@ def test_arrays_are_four_times_the_cache_where_memory_allows(
     assert bandwidth.size_here(_device(tmp_path, caches, free_kib)) == expected
 
 
+def test_a_cache_whose_size_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    root = _device(tmp_path, {"index0": "32K", "index2": "1M"}, 4 << 20)
+    size = root / "sys/devices/system/cpu/cpu0/cache/index2/size"
+    size.unlink()
+    size.mkdir()  # as a file that gives an error when it is read, to root too
+    assert bandwidth.size_here(root) == bandwidth.Size(MIB, True)
+
+
 def test_a_damaged_meminfo_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemAvailable: many kB\n")
