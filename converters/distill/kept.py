@@ -53,7 +53,8 @@ class KeptTower:
         with TemporaryDirectory(prefix="edgekit-kept-") as name:
             session = sessions.session(self._unpacked(Path(name)))
             feeds = {self.record.input.name: np.ascontiguousarray(batch)}
-            return sessions.run(session, self.record.output.name, feeds, size if isinstance(size, int) else 0)
+            fixed = size if isinstance(size, int) else 0
+            return sessions.run(session, Path(self.record.artifact), self.record.output.name, feeds, fixed)
 
     def _unpacked(self, folder: Path) -> Path:
         for path in (self.record.artifact, *self.record.sidecars):
