@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from edgekit.bundle.manifest import ImageSpec
-from edgekit.errors import UnsupportedModelError
+from edgekit.converters.sources import fields
+from edgekit.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ def image_spec(processor: Any) -> ImageSpec:
     height, width, mode, shortest = _geometry(processor)
     mean, std = _scaling(processor)
     filter_ = getattr(processor, "resample", None)
-    if filter_ is None or int(filter_) not in _FILTERS:
+    if not isinstance(filter_, int) or filter_ not in _FILTERS:
         raise _unsupported(processor, "resample", filter_, "a Pillow filter number from 0 to 5")
     spec = ImageSpec(
         height=height,
@@ -103,11 +104,13 @@ def _geometry(processor: Any) -> tuple[int, int, ResizeMode, int]:
     size = _fields(getattr(processor, "size", None))
     crop = _fields(getattr(processor, "crop_size", None)) if getattr(processor, "do_center_crop", False) else None
     if set(size) == {"height", "width"}:
+        if min(size.values()) < 1:
+            raise _unsupported(processor, "size", size, "positive")
         if crop is None or crop == size:
             return size["height"], size["width"], "squash", 0
         edge = size["height"]
         square = size["width"] == edge and set(crop) == {"height", "width"}
-        if not square or crop["height"] > edge or crop["width"] > edge:
+        if not square or not (0 < crop["height"] <= edge and 0 < crop["width"] <= edge):
             raise _unsupported(processor, "crop_size", crop, f"height and width inside a square size, here {size}")
         return crop["height"], crop["width"], "squash", edge
     if set(size) != {"shortest_edge"}:
@@ -115,19 +118,22 @@ def _geometry(processor: Any) -> tuple[int, int, ResizeMode, int]:
     if crop is None:
         raise _unsupported(processor, "do_center_crop", False, "true beside size.shortest_edge")
     shortest = size["shortest_edge"]
-    if set(crop) != {"height", "width"} or crop["height"] != crop["width"] or crop["height"] > shortest:
+    if set(crop) != {"height", "width"} or crop["height"] != crop["width"] or not 0 < crop["height"] <= shortest:
         raise _unsupported(processor, "crop_size", crop, f"a square of at most {shortest} (size.shortest_edge)")
     return crop["height"], crop["width"], "shortest", shortest
 
 
 def _scaling(processor: Any) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    span = 255.0 * float(processor.rescale_factor)
+    factor = getattr(processor, "rescale_factor", None)
+    if not fields.is_real(factor) or factor <= 0:
+        raise _unsupported(processor, "rescale_factor", factor, "a number larger than zero")
+    span = 255.0 * float(factor)
     offset = 1.0 if getattr(processor, "rescale_offset", False) else 0.0
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    declared = _triple(processor, "image_std")
+    mean, std, top = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)
     if getattr(processor, "do_normalize", False):
-        mean, std = _triple(processor, "image_mean"), declared
-    top = declared if getattr(processor, "include_top", False) else (1.0, 1.0, 1.0)
+        mean, std = _triple(processor, "image_mean"), _triple(processor, "image_std", positive=True)
+    if getattr(processor, "include_top", False):
+        top = _triple(processor, "image_std", positive=True)
     # A factor stored as a rounded decimal must not turn 0.5 into 0.49999999999999994.
     folded_mean = tuple(round((m + offset) / span, 12) for m in mean)
     folded_std = tuple(round(s * t / span, 12) for s, t in zip(std, top, strict=True))
@@ -164,12 +170,13 @@ def _fields(size: Any) -> dict[str, int]:
     return {str(key): int(value) for key, value in dict(size).items() if value is not None}
 
 
-def _triple(processor: Any, field: str) -> tuple[float, float, float]:
+def _triple(processor: Any, field: str, *, positive: bool = False) -> tuple[float, float, float]:
     value = getattr(processor, field, None)
-    values = [value] * 3 if isinstance(value, (int, float)) else list(value or [])
-    if len(values) != 3:
-        raise _unsupported(processor, field, value, "three numbers")
-    return float(values[0]), float(values[1]), float(values[2])
+    try:
+        return fields.three(value, field, _name(processor), positive=positive)
+    except InputError as error:
+        wanted = "three positive numbers" if positive else "three numbers"
+        raise _unsupported(processor, field, value, wanted) from error
 
 
 def _unsupported(processor: Any, field: str, value: object, wanted: str) -> UnsupportedModelError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.converters.json_files import read_object
+from edgekit.converters.sources import fields as checked
 from edgekit.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _DEFAULT_SCALE = 100.0
+_TERMS = ("logit_scale", "logit_bias")
+# The logarithm of the scale, and the bias, of every trained model are below 20; exp() of more than 700 overflows.
+_LARGEST_TERM = 700.0
 _CLEANINGS: tuple[Cleaning, ...] = ("whitespace", "lower", "canonicalize")
 
 
@@ -73,7 +77,7 @@ def preprocessing(parts: Parts) -> Preprocessing:
     prepare()
     fields = read_object(parts.preprocess)
     if parts.layout.dialect == "onnx_clip":
-        size = _number(fields, "image_size", parts.preprocess)
+        size = checked.whole(fields.get("image_size"), "image_size", parts.preprocess)
         fields = {"size": size, "mean": _CLIP_MEAN, "std": _CLIP_STD, "interpolation": "bicubic"}
     known = {"size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color"}
     if unknown := sorted(set(fields) - known):
@@ -81,7 +85,8 @@ def preprocessing(parts: Parts) -> Preprocessing:
     if absent := sorted({"size", "mean", "std"} - set(fields)):
         raise InputError(f"{parts.preprocess}: missing fields {absent}")
     complete = {"mode": "RGB", "interpolation": "bicubic", "resize_mode": "shortest", "fill_color": 0, **fields}
-    return Preprocessing(open_clip_image.image_spec(complete), open_clip_image.image_reference(complete))
+    spec = open_clip_image.image_spec(complete, parts.preprocess)
+    return Preprocessing(spec, open_clip_image.image_reference(complete))
 
 
 def context_length(parts: Parts) -> int | None:
@@ -94,16 +99,17 @@ def context_length(parts: Parts) -> int | None:
         L or None.
 
     Raises:
-        InputError: the field that must state it is missing or no positive integer.
+        InputError: the field that must state it is missing, or what states it is no positive integer.
     """
     config = read_object(parts.config)
     if parts.layout.dialect == "onnx_clip":
-        return _number(config, "context_length", parts.config)
+        return checked.whole(config.get("context_length"), "context_length", parts.config)
     if parts.layout.dialect == "open_clip":
-        return _number(_text_config(config), "context_length", parts.config, default=77)
-    text = config.get("text_config")
-    stated = text.get("max_position_embeddings") if isinstance(text, dict) else None
-    return int(stated) if isinstance(stated, int) else None
+        return checked.whole(_text_config(config, parts).get("context_length", 77), "context_length", parts.config)
+    stated = checked.section(config, "text_config", parts.config).get("max_position_embeddings")
+    if stated is None:
+        return None
+    return checked.whole(stated, "text_config.max_position_embeddings", parts.config)
 
 
 def cleaning(parts: Parts) -> Cleaning:
@@ -116,11 +122,12 @@ def cleaning(parts: Parts) -> Cleaning:
         The name.
 
     Raises:
+        InputError: a part of the configuration is no object.
         UnsupportedModelError: the configuration names a cleaning that is not open_clip's.
     """
     if parts.layout.dialect == "transformers":
         return "none"
-    arguments = _text_config(read_object(parts.config)).get("tokenizer_kwargs") or {}
+    arguments = checked.section(_text_config(read_object(parts.config), parts), "tokenizer_kwargs", parts.config)
     name = arguments.get("clean", "whitespace")
     if name not in _CLEANINGS:
         raise UnsupportedModelError(f"{parts.config}: text_cfg.tokenizer_kwargs.clean={name!r} is not supported")
@@ -143,15 +150,17 @@ def logits(parts: Parts) -> Logits:
         The terms.
 
     Raises:
-        InputError: the model was trained with a sigmoid loss, whose scores mean nothing without the trained bias.
+        InputError: a term is no number or the scale not positive, or the model was trained with a sigmoid loss, whose
+            scores mean nothing without the trained bias.
     """
     config = read_object(parts.config)
     stored = _stored_terms(parts.folder / "model.safetensors")
-    if "logit_scale" in config:
-        scale: float | None = _real(config, "logit_scale", parts.config)
-    else:
-        scale = math.exp(stored["logit_scale"]) if "logit_scale" in stored else None
-    bias = _real(config, "logit_bias", parts.config) if "logit_bias" in config else stored.get("logit_bias")
+    if "logit_scale" in stored:
+        stored["logit_scale"] = math.exp(stored["logit_scale"])
+    stated = {name: checked.real(config[name], name, parts.config) for name in _TERMS if name in config}
+    scale, bias = ({**stored, **stated}.get(name) for name in _TERMS)
+    if scale is not None and scale <= 0:
+        raise InputError(f"{parts.config}: logit_scale is {scale:g}; the exponentiated scale is larger than zero")
     if bias is not None or _is_sigmoid(parts, config):
         if scale is None or bias is None:
             raise InputError(
@@ -177,37 +186,28 @@ def _stored_terms(path: Path) -> dict[str, float]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(path), framework="np") as file:
-            names = {"logit_scale", "logit_bias"}.intersection(file.keys())
-            return {name: float(file.get_tensor(name).reshape(-1)[0]) for name in names}
-    except SafetensorError as error:
+        # Not as NumPy's arrays, which know no bfloat16.
+        with safe_open(str(path), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in set(_TERMS).intersection(file.keys())}
+    except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not readable as safetensors ({error})") from error
+    terms = {name: float(tensor) if tensor.numel() == 1 else math.nan for name, tensor in tensors.items()}
+    for name, value in terms.items():
+        if not abs(value) < _LARGEST_TERM:
+            found = value if tensors[name].numel() == 1 else f"a tensor of shape {tuple(tensors[name].shape)}"
+            raise InputError(f"{path}: {name} is {found}, a number was expected; fetch the file again")
+    return terms
 
 
 def _is_sigmoid(parts: Parts, config: Mapping[str, Any]) -> bool:
     """Whether the architecture has a logit bias, asked of the configuration or of the architecture itself."""
     if parts.layout.dialect != "transformers":
-        return "init_logit_bias" in config or "init_logit_bias" in config.get("model_cfg", {})
+        return "init_logit_bias" in {**config, **checked.section(config, "model_cfg", parts.config)}
     from edgekit.converters.sources import hf_load
 
     return hf_load.has_logit_bias(parts.folder)
 
 
-def _text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    inner = config.get("model_cfg", config)
-    text = inner.get("text_cfg", {})
-    return text if isinstance(text, dict) else {}
-
-
-def _number(fields: Mapping[str, Any], name: str, path: Path, default: int | None = None) -> int:
-    value = fields.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise InputError(f"{path}: {name} is {value!r}, a positive integer was expected")
-    return value
-
-
-def _real(fields: Mapping[str, Any], name: str, path: Path) -> float:
-    value = fields[name]
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise InputError(f"{path}: {name} is {value!r}, a number was expected")
-    return float(value)
+def _text_config(config: Mapping[str, Any], parts: Parts) -> dict[str, Any]:
+    """The text half; of a checkpoint folder's configuration it stands one level deeper."""
+    return checked.section(checked.section(config, "model_cfg", parts.config) or config, "text_cfg", parts.config)

@@ -7,51 +7,61 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.bundle.manifest import ImageSpec
-from edgekit.errors import UnsupportedModelError
+from edgekit.converters.sources import fields
+from edgekit.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy.typing as npt
     from PIL import Image
 
     from edgekit.bundle.manifest import Interpolation, ResizeMode
 
+# What open_clip's transform knows; of ``random``, meant for training, it makes bicubic.
+_FILTERS = ("bicubic", "bilinear", "random")
 
-def image_spec(preprocess: dict[str, Any]) -> ImageSpec:
+
+def image_spec(preprocess: dict[str, Any], where: object = "preprocessing") -> ImageSpec:
     """Translate the preprocessing that open_clip's factory attached to a model.
 
     Args:
         preprocess: fields of open_clip's `PreprocessCfg`.
+        where: the file they come from, for messages.
 
     Returns:
         The complete record.
 
     Raises:
-        UnsupportedModelError: a colour mode or resize mode that open_clip's evaluation transform does not have.
+        InputError: a size, a mean, a standard deviation or a colour that is none.
+        UnsupportedModelError: a colour mode, a filter or a resize mode that open_clip's evaluation transform does not
+            have.
     """
-    size = preprocess["size"]
-    height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
+    height, width = _size(preprocess["size"], where)
     if preprocess.get("mode", "RGB") != "RGB":
-        raise UnsupportedModelError(f"preprocessing: colour mode {preprocess['mode']} is not supported, only RGB")
+        raise UnsupportedModelError(f"{where}: colour mode {preprocess['mode']} is not supported, only RGB")
     mode: ResizeMode = preprocess.get("resize_mode") or "shortest"
     if mode not in ("shortest", "longest", "squash"):
-        raise UnsupportedModelError(f"preprocessing: resize mode '{mode}' is not supported")
+        raise UnsupportedModelError(f"{where}: resize mode '{mode}' is not supported")
+    if (preprocess.get("interpolation") or "bicubic") not in _FILTERS:
+        raise UnsupportedModelError(
+            f"{where}: interpolation {preprocess['interpolation']!r} is not supported, only {', '.join(_FILTERS)}"
+        )
     square = height == width
     # open_clip's transform resizes to a non-square "shortest" with bicubic whatever the configuration says.
     fixed_bicubic = mode == "shortest" and not square
     bilinear = preprocess.get("interpolation") == "bilinear" and not fixed_bicubic
     interpolation: Interpolation = "bilinear" if bilinear else "bicubic"
     return ImageSpec(
-        height=int(height),
-        width=int(width),
+        height=height,
+        width=width,
         resize_mode=mode,
-        shortest_edge=int(height) if mode == "shortest" and square else 0,
+        shortest_edge=height if mode == "shortest" and square else 0,
         interpolation=interpolation,
         # Only padding to the longest side takes the configured colour; a crop beyond the image is black.
-        fill=_three(preprocess.get("fill_color", 0)) if mode == "longest" else (0, 0, 0),
-        mean=_three_floats(preprocess["mean"]),
-        std=_three_floats(preprocess["std"]),
+        fill=_colour(preprocess.get("fill_color", 0), where) if mode == "longest" else (0, 0, 0),
+        mean=fields.three(preprocess["mean"], "mean", where),
+        std=fields.three(preprocess["std"], "std", where, positive=True),
     )
 
 
@@ -78,11 +88,15 @@ def image_reference(preprocess: dict[str, Any]) -> Callable[[Image.Image], npt.N
     return reference
 
 
-def _three(value: int | Sequence[int]) -> tuple[int, int, int]:
-    red, green, blue = (value,) * 3 if isinstance(value, int) else value
+def _size(value: object, where: object) -> tuple[int, int]:
+    sides = list(value) if isinstance(value, (list, tuple)) else [value] * 2
+    if len(sides) != 2:
+        raise InputError(f"{where}: size is {value!r}, a number or height and width were expected")
+    return fields.whole(sides[0], "size", where), fields.whole(sides[1], "size", where)
+
+
+def _colour(value: object, where: object) -> tuple[int, int, int]:
+    red, green, blue = fields.three(value, "fill_color", where)
+    if any(level != int(level) or not 0 <= level <= 255 for level in (red, green, blue)):
+        raise InputError(f"{where}: fill_color is {value!r}, levels of 0 to 255 were expected")
     return int(red), int(green), int(blue)
-
-
-def _three_floats(value: float | Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = (value,) * 3 if isinstance(value, (int, float)) else value
-    return float(red), float(green), float(blue)
