@@ -12,14 +12,21 @@ from edgekit.converters.targets.records import Built, Chip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgekit.converters.targets.mixing import Mix
     from edgekit.converters.targets.records import Precision, TowerJob
 
 _WORKER = Path(__file__).with_name("rknn_worker.py")
 _PRECISIONS: tuple[Precision, ...] = ("fp16", "hybrid", "w8a8")
+_NAMED = 8
+"""Parts of a tower that a card names."""
 
 
 class Rknn:
     """rknn-toolkit2 2.5.0: fp16, w8a8, and hybrid, where the layers that lose most stay in float16.
+
+    Which ones those are is measured without the tool, on an emulated chip of 8 bits (see `mixing`): as few as reach the
+    goal there, then safer choices, then the running sum and the tool's own choice. The first that reaches the goal in
+    the vendor's simulator, on inputs that take no part in the proof, is taken.
 
     Chips with one graph and one result share an entry in the vendor's tool: rk3566 and rk3568 are one NPU.
     """
@@ -68,7 +75,10 @@ class Rknn:
         precision = job.precision or "fp16"
         asked = prepare_worker.Request(str(job.master.absolute()), job.shape, job.tower, "rknn")
         prepared = steps.prepare(job, asked, on_stage)
-        request = _request(job, precision, prepared)
+        mixes: tuple[Mix, ...] = ()
+        if precision == "hybrid":
+            mixes = steps.mixes(job, prepared, on_stage, symmetric=False).mixes
+        request = _request(job, precision, prepared, mixes)
         answer = steps.in_toolchain(job, self.toolchain, _WORKER, request, on_stage)
         given = steps.contract_input(job, prepared.input)
         taken = steps.projection(prepared.dimension)
@@ -79,18 +89,19 @@ class Rknn:
             output=taken,
             rows=steps.proof_rows(job, prepared.dimension),
             precision=precision,
-            facts=_facts(answer.result, prepared),
+            facts=_facts(answer.result, prepared, mixes),
             toolchain={"rknn-toolkit2": str(answer.result["version"])},
             seconds=answer.seconds,
             peak_bytes=answer.peak_bytes,
         )
 
 
-def _request(job: TowerJob, precision: str, prepared: prepare_worker.Facts) -> dict[str, Any]:
+def _request(job: TowerJob, precision: str, prepared: prepare_worker.Facts, mixes: tuple[Mix, ...]) -> dict[str, Any]:
     return {
         "model": prepare_worker.GRAPH,
         "platform": job.chip.tool_name,
         "precision": precision,
+        "choices": [{"steps": len(mix.steps), "nodes": list(mix.nodes)} for mix in mixes],
         "mean": list(prepared.mean),
         "std": list(prepared.std),
         "calibration": str(job.inputs[CALIBRATION].absolute()),
@@ -102,16 +113,29 @@ def _request(job: TowerJob, precision: str, prepared: prepare_worker.Facts) -> d
     }
 
 
-def _facts(result: dict[str, Any], prepared: prepare_worker.Facts) -> dict[str, str]:
-    tried = result["attempts"]
-    facts = {"attempts": "; ".join(_told(one) for one in tried), "chosen": str(tried[result["chosen"]]["name"])}
+def _facts(result: dict[str, Any], prepared: prepare_worker.Facts, mixes: tuple[Mix, ...]) -> dict[str, str]:
+    tried, chosen = result["attempts"], result["chosen"]
+    facts = {"attempts": "; ".join(_told(one) for one in tried), "chosen": str(tried[chosen]["name"])}
+    # The mixes are what was tried first.
+    if chosen < len(mixes) and mixes[chosen].steps:
+        facts |= _sensitivity(mixes[chosen])
     if result["worst"]:
         facts["layers that lose most"] = "; ".join(f"{name} {value:.4f}" for name, value in result["worst"])
-    if nodes := result["nodes"]:
+    if (count := result["nodes"]) and (named := tried[chosen]["layers"]):
+        facts["layers in float16"] = f"{named} of {count['layers']}"
         facts["nodes"] = (
-            f"{nodes['own']} with a layer of the tool's, {nodes['merged']} merged into one, {nodes['none']} without"
+            f"{count['own']} have a layer, {count['merged']} were merged into one, {count['none']} have none"
         )
     return {**facts, **steps.graph_facts(prepared.unknown, masks=prepared.masks, biases=prepared.biases)}
+
+
+def _sensitivity(mix: Mix) -> dict[str, str]:
+    more = len(mix.steps) - _NAMED
+    named = "; ".join(mix.steps[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    return {
+        "chosen by": f"centred cosine {mix.reached:.4f} on an emulated chip",
+        "parts in float16, the most sensitive for their size first": named,
+    }
 
 
 def _told(attempt: dict[str, Any]) -> str:

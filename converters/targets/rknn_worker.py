@@ -24,7 +24,7 @@ def run(job: Job) -> dict[str, Any]:
 
     Returns:
         The attempts with the number of layers that edgekit named and their centred cosines, the number of the one that
-        was taken, the layers that lose most, how many nodes have which layers, and the version.
+        was taken, the layers that lose most, how many layers and which nodes' there are, and the version.
     """
     _writable_arrays()
     asked, tools = job.request, job.sibling("worker_tools")
@@ -54,11 +54,12 @@ def run(job: Job) -> dict[str, Any]:
         tools.save(job.folder / f"{part}.rows.npy", _simulate(tool, tools.load(path)))
     _done(tool.export_rknn(asked["out"]), "export_rknn")
     worst = [] if asked["precision"] == "fp16" else _analyse(job, tool)
+    chosen = tried.index(best)
     return {
         "attempts": told,
-        "chosen": tried.index(best),
+        "chosen": chosen,
         "worst": worst,
-        "nodes": _counted(job) if best.nodes else {},
+        "nodes": _counted(job) if told[chosen]["layers"] else {},
         "version": _version(),
     }
 
@@ -94,7 +95,6 @@ def _build(job: Job, attempt: Attempt) -> tuple[Any, int]:
 
 def _chosen(job: Job, settings: dict[str, Any], attempt: Attempt) -> list[str]:
     """Return the layers that an attempt keeps in float16, after the tool's first step where it was not done yet."""
-    import onnx
     from rknn.api import RKNN
 
     if not _first(job, "quantization.cfg").exists():
@@ -103,28 +103,36 @@ def _chosen(job: Job, settings: dict[str, Any], attempt: Attempt) -> list[str]:
         _done(first.load_onnx(model=job.request["model"]), "load_onnx")
         _done(first.hybrid_quantization_step1(dataset=_dataset(job), proposal=False), "hybrid_quantization_step1")
         first.release()
-    optimized = onnx.load(str(_first(job, "model")), load_external_data=False)
-    layers = job.sibling("rknn_layers")
+    optimized = _graph(_first(job, "model"))
     if attempt.shape:
-        names = layers.running_sum(optimized, products=attempt.shape == job.sibling("rknn_attempts").ADDED)
-    else:
-        names = job.sibling("rknn_names").chosen(_found(job), attempt.nodes, optimized)
-    quantized: list[str] = layers.quantized(_first(job, "quantization.cfg").read_text(encoding="utf-8"), names)
-    return quantized
+        products = attempt.shape == job.sibling("rknn_attempts").ADDED
+        return _quantized(job, job.sibling("rknn_layers").running_sum(optimized, products=products))
+    names = job.sibling("rknn_names")
+    return _quantized(job, names.chosen(_found(job, optimized), attempt.nodes, optimized))
 
 
-def _found(job: Job) -> Any:
-    import onnx
-
-    given, optimized = job.folder / job.request["model"], _first(job, "model")
-    read = [onnx.load(str(path), load_external_data=False) for path in (given, optimized)]
-    return job.sibling("rknn_names").layers(*read)
+def _found(job: Job, optimized: Any) -> Any:
+    return job.sibling("rknn_names").layers(_graph(job.folder / job.request["model"]), optimized)
 
 
 def _counted(job: Job) -> dict[str, int]:
-    """Return how many nodes have a layer of their own, were merged into another's, and have none."""
-    found = _found(job)
-    return {"own": len(found.own), "merged": len(found.merged), "none": len(found.none)}
+    """Return how many layers could be named, and how many nodes have one, were merged into one, and have none."""
+    optimized = _graph(_first(job, "model"))
+    found = _found(job, optimized)
+    layers = _quantized(job, [name for layer in optimized.graph.node for name in layer.output])
+    return {"layers": len(layers), "own": len(found.own), "merged": len(found.merged), "none": len(found.none)}
+
+
+def _quantized(job: Job, names: list[str]) -> list[str]:
+    text = _first(job, "quantization.cfg").read_text(encoding="utf-8")
+    found: list[str] = job.sibling("rknn_layers").quantized(text, names)
+    return found
+
+
+def _graph(path: Path) -> Any:
+    import onnx
+
+    return onnx.load(str(path), load_external_data=False)
 
 
 def _first(job: Job, ending: str) -> Path:
