@@ -31,8 +31,8 @@ def processors(root: Path) -> tuple[dict[str, str], ...]:
         if "processor" in fields and fields["processor"].isdecimal():
             found.append(fields)
         elif fields and found:
-            # ARM ends with fields of the board, after the last processor.
-            found[-1] = {**fields, **found[-1]}
+            # ARM ends with fields of the board, and old kernels with those that all processors share.
+            found = [{**fields, **processor} for processor in found]
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from edgekit.errors import InputError
 
 # Unit of a column, by the last word of its name: factor to watts, volts or amperes.
 _UNITS = {
+    "kw": 1e3,
     "w": 1.0,
     "mw": 1e-3,
     "uw": 1e-6,
@@ -23,7 +24,7 @@ _UNITS = {
 }
 _TIME = re.compile(r"time|date|timestamp|t|#time")
 _POWER, _VOLTAGE, _CURRENT = (
-    re.compile(r"power|watts?|p|w|mw"),
+    re.compile(r"power|watts?|p|w|mw|kw"),
     re.compile(r"voltage|volts?|vbus|u|v"),
     re.compile(r"current|amps?|amperes?|ibus|i|a|ma|main"),
 )

@@ -66,11 +66,12 @@ def settings(text: str) -> Settings:
     return Settings(Path(path), found.get("offset", 0.0), found.get("begin"), found.get("volts"), found.get("error"))
 
 
-def read_log(how: Settings) -> Log:
+def read_log(how: Settings, growing: bool = False) -> Log:
     """Read a whole log.
 
     Args:
         how: its settings.
+        growing: whether its last line may be half written, and is left out unless it has an end.
 
     Returns:
         Its rows in order of time; of two rows of the same time the first.
@@ -79,15 +80,17 @@ def read_log(how: Settings) -> Log:
         InputError: the file cannot be read, has no columns that make a power, or times without a date and no ``begin``.
     """
     try:
-        lines = how.path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        text = how.path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(f"{how.path}: cannot be read: {error.strerror}") from error
-    rows = [line for line in lines if line.strip()]
+    if growing:
+        text = text[: text.rfind("\n") + 1]
+    rows = [line for line in text.splitlines() if line.strip()]
     if not rows:
         raise InputError(f"{how.path}: is empty; start the logger first")
     found = csv_columns.columns(rows[0], str(how.path), how.volts is not None)
     seen: dict[float, float] = {}
-    skipped = 0
+    skipped = undated = 0
     for line in rows:
         fields = csv_columns.split(line, found.delimiter)
         when = csv_columns.moment(fields[found.time], found.time_unit) if found.time < len(fields) else None
@@ -95,7 +98,18 @@ def read_log(how: Settings) -> Log:
         if when is None or watts is None:
             skipped += 1
             continue
-        seen.setdefault(_on_this_clock(when, how), watts)
+        seconds = _on_this_clock(when, how)
+        if seconds is None:
+            undated += 1
+            continue
+        seen.setdefault(seconds, watts)
+    if undated and not seen:
+        raise InputError(
+            f"{how.path}: its times have no date; say when it began: "
+            f"--meter csv-log={how.path},begin=2026-05-01T10:00:00Z"
+        )
+    # Among dates, a number that is none is a row that was cut.
+    skipped += undated
     # The line of names is no row.
     skipped -= csv_columns.moment(csv_columns.split(rows[0], found.delimiter)[found.time], found.time_unit) is None
     times = tuple(sorted(seen))
@@ -127,7 +141,7 @@ class CsvLog:
         if self._settings is None:
             return Presence(False, _NO_FILE)
         try:
-            log = read_log(self._settings)
+            log = read_log(self._settings, growing=True)
         except InputError as error:
             return Presence(False, str(error))
         if log.times or log.skipped == 0:
@@ -142,7 +156,7 @@ class CsvLog:
 
     def read(self) -> dict[str, float]:
         """Return the newest row's power."""
-        watts = read_log(self._settings).watts if self._settings is not None else ()
+        watts = read_log(self._settings, growing=True).watts if self._settings is not None else ()
         return {self.channels()[0].name: watts[-1]} if watts else {}
 
     def period(self) -> float:
@@ -161,7 +175,7 @@ class CsvLog:
         """Return the rows since `start`, with one on each side where there is one."""
         if self._settings is None:
             return {}
-        log = read_log(self._settings)
+        log = read_log(self._settings, growing=True)
         begin, end = self._span or (0.0, float("inf"))
         before = [t for t in log.times if t < begin]
         after = [t for t in log.times if t > end]
@@ -175,13 +189,9 @@ class CsvLog:
         }
 
 
-def _on_this_clock(when: tuple[float, bool], how: Settings) -> float:
+def _on_this_clock(when: tuple[float, bool], how: Settings) -> float | None:
+    """Seconds since 1970; None for a time without a date in a log whose begin nobody told."""
     seconds, dated = when
     if dated:
         return seconds - how.offset
-    if how.begin is None:
-        raise InputError(
-            f"{how.path}: its times have no date; say when it began: "
-            f"--meter csv-log={how.path},begin=2026-05-01T10:00:00Z"
-        )
-    return how.begin + seconds - how.offset
+    return None if how.begin is None else how.begin + seconds - how.offset

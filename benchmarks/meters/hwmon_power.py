@@ -32,7 +32,7 @@ _KNOWN = (
     _Known("xe", "card", "accelerator"),
 )
 # They have meters of their own, or are batteries, which `battery` reads by their status.
-_OTHERS = re.compile(r"ina[23]\d+|BAT\d|.*battery.*|bq2\w+|ucsi_.*")
+_OTHERS = re.compile(r"ina[237]\d+|BAT\d|.*battery.*|bq2\w+|ucsi_.*")
 
 
 class HwmonPower:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edgekit.benchmarks.meters import registry
+from edgekit.benchmarks.meters.samples import values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,26 +42,18 @@ def as_json(root: Path | None = None) -> str:
 
 
 def _plain(meter: Meter) -> dict[str, Any]:
-    values = _read(meter)
+    now = values(meter)
     return {
         "name": meter.name,
         "period": meter.period(),
-        "channels": [{**asdict(channel), "now": values.get(channel.name)} for channel in meter.channels()],
+        "channels": [{**asdict(channel), "now": now.get(channel.name)} for channel in meter.channels()],
     }
 
 
 def _values(meter: Meter) -> str:
-    values = _read(meter)
+    now = values(meter)
     parts = []
     for channel in meter.channels():
-        value = f"{values[channel.name]:.4g} {channel.unit}" if channel.name in values else f"no value ({channel.unit})"
+        value = f"{now[channel.name]:.4g} {channel.unit}" if channel.name in now else f"no value ({channel.unit})"
         parts.append(f"{channel.name} = {value}{f' [{channel.scope}]' if channel.scope else ''}")
     return "; ".join(parts)
-
-
-def _read(meter: Meter) -> dict[str, float]:
-    try:
-        return dict(meter.read())
-    # As in a run: a third party's reader that fails costs only its own values.
-    except Exception:
-        return {}

@@ -89,7 +89,8 @@ def main(result: Path, log: str, output: Path | None) -> None:
     except EdgekitError as error:
         raise click.ClickException(str(error)) from error
     energy_of = found.energy
-    shown = f"{energy_of.joules:.3f} J, {energy_of.per_inference:.6f} J an inference" if energy_of.joules else "none"
+    measured = energy_of.joules is not None
+    shown = f"{energy_of.joules:.3f} J, {energy_of.per_inference:.6f} J an inference" if measured else "none"
     click.echo(f"energy: {shown}; {found.verdict}{''.join(f'; {reason}' for reason in found.reasons)}")
 
 

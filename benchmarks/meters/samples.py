@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from edgekit.benchmarks.results.energy_records import Series
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgekit.benchmarks.meters.protocol import Channel
+    from edgekit.benchmarks.meters.protocol import Channel, Meter
 
 Key = tuple[str, str]
 """Name of the meter, and name of the series (`series_name`)."""
@@ -102,6 +104,26 @@ class Readings:
             samples=n,
             missed=self.missed,
         )
+
+
+def values(meter: Meter) -> dict[str, float]:
+    """Read a meter that may be a third party's.
+
+    Args:
+        meter: to read once.
+
+    Returns:
+        Values by channel name; none where reading fails in any way, and nothing that is no finite number: it could not
+        be written into a result.
+    """
+    found: dict[str, float] = {}
+    # Code of others: whatever goes wrong in it costs only its own values.
+    with suppress(Exception):
+        for name, value in dict(meter.read()).items():
+            with suppress(TypeError, ValueError, OverflowError):
+                if math.isfinite(number := float(value)):
+                    found[name] = number
+    return found
 
 
 def series_name(channel: Channel) -> str:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.meters.protocol import Commanding, Logged
-from edgekit.benchmarks.meters.samples import Key, Readings, made, series_name
+from edgekit.benchmarks.meters.samples import Key, Readings, made, series_name, values
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,9 +133,6 @@ class Sampler:
 
     def _read(self, i: int, regular: bool = True) -> None:
         begin = time.perf_counter_ns()
-        try:
-            values = self._polled[i].read()
-        # A third party's reader may fail in any way; its channels are missed, and the others are read on.
-        except Exception:
-            values = {}
-        self._readings[i].take(begin, time.perf_counter_ns(), values, regular)
+        # What a reader does not give is missed, and the others are read on.
+        found = values(self._polled[i])
+        self._readings[i].take(begin, time.perf_counter_ns(), found, regular)

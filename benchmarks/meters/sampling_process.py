@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from edgekit.benchmarks.meters.protocol import Channel
 from edgekit.benchmarks.meters.samples import Key, Rate
@@ -40,6 +41,7 @@ class ProcessSampler:
         own = [f"other-load={os.getpid()}" if spec == "other-load" else spec for spec in specs]
         self._arguments = [str(interval), str(root or Path("/")), *own]
         self._process: subprocess.Popen[str] | None = None
+        self._complaints: IO[str] | None = None
         self._answer: dict[str, Any] = {}
 
     @property
@@ -85,7 +87,9 @@ class ProcessSampler:
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", _WORKER, *self._arguments]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        # A pipe that nobody reads until the end would stop a meter that warns at each reading.
+        self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._complaints, text=True)
         if self._process.stdout is None or self._process.stdout.readline() != "ready\n":
             raise ExecutionError(f"the sampling process did not start: {self._last_words()}")
         return self
@@ -95,9 +99,10 @@ class ProcessSampler:
         if process is None:
             return
         # The end of its input tells it to stop, as the end of this process would.
-        said, complaint = process.communicate()
+        said, _ = process.communicate()
+        complaint = self._last_line()
         if process.returncode:
-            raise ExecutionError(f"the sampling process failed: {_last_line(complaint)}")
+            raise ExecutionError(f"the sampling process failed: {complaint}")
         self._answer = json.loads(said)
 
     def _found(self, name: str) -> Any:
@@ -109,9 +114,14 @@ class ProcessSampler:
         if self._process is None:
             return ""
         self._process.kill()
-        return _last_line(self._process.communicate()[1])
+        self._process.communicate()
+        return self._last_line()
 
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    def _last_line(self) -> str:
+        """What the process said last; its complaints are closed."""
+        if self._complaints is None:
+            return ""
+        with self._complaints as stream:
+            stream.seek(0)
+            lines = [line for line in stream.read().splitlines() if line.strip()]
+        return lines[-1] if lines else "it said nothing"

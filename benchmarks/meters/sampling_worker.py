@@ -20,11 +20,13 @@ def main(interval: float, root: Path, specs: list[str]) -> None:
         root: folder that holds ``sys``, ``proc`` and ``dev``.
         specs: of the meters, see `registry.create`.
     """
+    # What meters print is no part of the answer.
+    answer, sys.stdout = sys.stdout, sys.stderr
     with Sampler([registry.create(spec, root) for spec in specs], interval) as sampler:
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
+        answer.write("ready\n")
+        answer.flush()
         sys.stdin.read()
-    answer = {
+    found = {
         "series": [
             {**to_plain(series), "times": [round(seconds * 1e9) for seconds in series.times]}
             for series in sampler.series(0)
@@ -37,7 +39,8 @@ def main(interval: float, root: Path, specs: list[str]) -> None:
         # Of this process and of the commands that meters started.
         "cpu": sum(os.times()[:4]),
     }
-    sys.stdout.write(json.dumps(answer) + "\n")
+    answer.write(json.dumps(found) + "\n")
+    answer.flush()
 
 
 if __name__ == "__main__":

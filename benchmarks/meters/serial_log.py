@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -17,6 +18,8 @@ _NO_PORT = "name its port: --meter serial-log=/dev/ttyUSB0 or serial-log=/dev/tt
 _CHANNEL, _BAUD = "serial", 115200
 _FACTORS = {"": 1.0, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "k": 1e3}
 _FIGURE = re.compile(r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*([uµmk]?)([WVA]?)(?![A-Za-z])")
+# A comma inside a figure: whether it parts thousands or begins a fraction, nobody can tell.
+_COMMA = re.compile(r"\d,\d+\s*[uµmk]?[WVA](?![A-Za-z])")
 _WAIT = 0.2
 
 
@@ -127,8 +130,15 @@ def power(line: str) -> float | None:
         line: with a figure in W (or mW, uW), or figures in V and A (mV, mA), or one number alone, which is in watts.
 
     Returns:
-        Watts; None for anything else.
+        Watts, finite; None for anything else, figures with a comma in them included.
     """
+    found = _power(line)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def _power(line: str) -> float | None:
+    if _COMMA.search(line):
+        return None
     figures = [(float(value) * _FACTORS[prefix], unit) for value, prefix, unit in _FIGURE.findall(line)]
     by_unit: dict[str, float] = {}
     for value, unit in figures:

@@ -12,37 +12,10 @@ from edgekit.benchmarks.meters import __main__ as command
 from edgekit.benchmarks.meters import listing, registry
 from edgekit.errors import InputError
 from kernel_tree import hwmon
+from third_party_meters import register
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_GOOD = """
-from edgekit.benchmarks.meters.protocol import Channel, Presence
-class Ours:
-    name = "ours"
-    def __init__(self, root, setting=""): self.setting = setting
-    def present(self): return Presence(True, "")
-    def channels(self): return (Channel("all", "power", "W", scope="device"),)
-    def read(self): return {"all": 3.0}
-    def period(self): return 0.1
-class Raises(Ours):
-    name = "raises"
-    def present(self): raise OSError("bus error")
-class Mute(Ours):
-    name = "mute"
-    def read(self): raise OSError("bus error")
-"""
-
-
-def register(folder: Path, monkeypatch: pytest.MonkeyPatch, entries: dict[str, str]) -> None:
-    """Install a distribution of a third party, as pip would: code, and metadata with entry points."""
-    (folder / "third_party_meters.py").write_text(_GOOD)
-    info = folder / "third_party_meters-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party-meters\nVersion: 1.0\n")
-    lines = [f"{name} = {value}" for name, value in entries.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[edgekit.meters]", *lines]) + "\n")
-    monkeypatch.syspath_prepend(str(folder))
 
 
 def test_every_meter_that_is_absent_says_why_in_one_line(tmp_path: Path) -> None:
@@ -57,14 +30,14 @@ def test_every_meter_that_is_absent_says_why_in_one_line(tmp_path: Path) -> None
 
 
 def test_a_third_partys_meter_is_found_and_takes_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    register(tmp_path, monkeypatch, {"ours": "third_party_meters:Ours"})
+    register(tmp_path, monkeypatch, {"ours": "Ours"})
     assert [meter.name for meter in registry.find(tmp_path / "root")] == ["ours"]
     assert registry.create("ours=42").setting == "42"  # type: ignore[attr-defined]
     assert "ours" in registry.names()
 
 
 def test_broken_meters_are_told_and_stop_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = {"gone": "no_such_module:Meter", "raises": "third_party_meters:Raises", "ours": "third_party_meters:Ours"}
+    entries = {"gone": "no_such_module:Meter", "raises": "Raises", "ours": "Ours"}
     register(tmp_path, monkeypatch, entries)
     found, missing = registry.look(tmp_path / "root")
     assert [meter.name for meter in found] == ["ours"]
@@ -104,9 +77,12 @@ def test_the_listing_shows_values_and_reasons(tmp_path: Path) -> None:
     assert {each["name"] for each in found["absent"]} == set(registry.names()) - {"ina2xx"}
 
 
-def test_the_listing_survives_a_reader_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    register(tmp_path, monkeypatch, {"mute": "third_party_meters:Mute"})
+@pytest.mark.parametrize("kind", ["Mute", "Text"])
+def test_the_listing_survives_a_reader_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    register(tmp_path, monkeypatch, {"odd": kind})
     assert "all = no value (W) [device]" in listing.text(tmp_path / "root")
+    found = json.loads(listing.as_json(tmp_path / "root"))
+    assert [each["channels"][0]["now"] for each in found["present"]] == [None]
 
 
 def test_the_command_prints_both_forms() -> None:
