@@ -38,7 +38,7 @@ class RunRequest:
         seconds: least length of the measured part.
         queries: least number of queries in it; 0 for what the scenario needs.
         sustained: whether throttling is part of what is measured.
-        data: photo, folder of photos or file of texts; None takes the packaged samples.
+        data: a set in any layout of ``edgekit eval``, by its path or name; None takes the packaged samples.
         labels: of the photo pipeline; empty takes those frozen into the bundle, else the packaged list.
         labels_file: where `labels` came from, for the command line that repeats the run; None where it was no file.
         meters: names of the only meters to use; empty for all that are here.

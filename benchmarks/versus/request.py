@@ -26,7 +26,7 @@ class VersusRequest:
     Attributes:
         contenders: the subject first, then those it is compared with.
         pipeline: what a query does; ``photo`` is a photo's file to its embedding here.
-        data: photo, folder of photos or file of texts; None takes the packaged samples.
+        data: a set in any layout of ``edgekit eval``, by its path or name; None takes the packaged samples.
         seconds: after which no round begins any more.
         goal: relative width of the interval at which the run ends before that.
         command: that repeats the run, for the record.
