@@ -19,7 +19,7 @@ from edgekit.converters.quantize.packing import Job, Packed, pack
 from edgekit.converters.quantize.report import Report, best_trades
 from edgekit.converters.quantize.search import Search
 from edgekit.converters.quantize.settings import Settings, check
-from edgekit.errors import InputError
+from edgekit.errors import BundleError, InputError
 from edgekit.locations import resolve
 
 if TYPE_CHECKING:
@@ -94,15 +94,20 @@ def quantize(
     floats = float_variant(opened)
     where = data.find(data_set)
     folder = _folder(out, resume)
+    known = _known(folder) if resume is not None else None
+    mine = Identity(__version__, opened.digest, known.data if known else "", _decisive(settings), Limits())
+    _same(folder, known, mine)
     on_stage("unpacking the float towers")
     _unpack(opened, floats, folder)
     data.prepare_golden(opened, folder)
     with _crew(folder, settings, stopped) as crew:
         search = Search(folder, settings, crew, on_stage, start)
-        bounds = _known_limits(folder) or data.limits(settings.minutes, search.photo_seconds())
+        bounds = known.limits if known else data.limits(settings.minutes, search.photo_seconds())
         on_stage("preparing the data")
         material = data.prepare(opened, where, folder, bounds)
-        _identify(folder, Identity(__version__, opened.digest, material.digest, _decisive(settings), bounds), resume)
+        mine = replace(mine, data=material.digest, limits=bounds)
+        _same(folder, known, mine)
+        write_bytes(folder / IDENTITY, schema.dumps(mine).encode())
         material = replace(material, notes=(*material.notes, *_coarse(material, settings)))
         outcome = search.run(material)
     on_stage("packing")
@@ -186,21 +191,22 @@ def _unpack(bundle: Bundle, variant: VariantRecord, folder: Path) -> None:
                 stream.write(bundle.read(path))
 
 
-def _known_limits(folder: Path) -> Limits | None:
+def _known(folder: Path) -> Identity:
+    """Return what a search that is to be continued belongs to."""
     path = folder / IDENTITY
-    return schema.loads(Identity, path.read_bytes(), str(path)).limits if path.exists() else None
+    try:
+        return schema.loads(Identity, path.read_bytes(), str(path))
+    except BundleError as error:
+        raise InputError(f"{error}; it cannot be continued: leave --resume out to start a new search") from error
 
 
-def _identify(folder: Path, identity: Identity, resume: Path | None) -> None:
-    path = folder / IDENTITY
-    if resume is not None:
-        known = schema.loads(Identity, path.read_bytes(), str(path))
-        for field in ("edgekit", "bundle", "data", "settings"):
-            if getattr(known, field) != getattr(identity, field):
-                raise InputError(
-                    f"{resume}: was begun with another {field} ({getattr(known, field)}); give the same, or start anew"
-                )
-    write_bytes(path, schema.dumps(identity).encode())
+def _same(folder: Path, known: Identity | None, mine: Identity) -> None:
+    """Refuse to continue a search of something else."""
+    for field in ("edgekit", "bundle", "data", "settings"):
+        if known is not None and getattr(known, field) != getattr(mine, field):
+            raise InputError(
+                f"{folder}: was begun with another {field} ({getattr(known, field)}); give the same, or start anew"
+            )
 
 
 def _decisive(settings: Settings) -> Settings:
