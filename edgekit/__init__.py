@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgekit.results import Explanation as Explanation
     from edgekit.results import Label as Label
     from edgekit.runtimes.protocol import SessionSettings as SessionSettings
-    from edgekit.tuning.tune import Tuning as Tuning
+    from edgekit.tuning.report import Tuning as Tuning
     from edgekit.tuning.tune import tune as tune
 
 __version__ = "0.1.0"
@@ -30,7 +30,7 @@ _HOMES = {
     "Explanation": "edgekit.results",
     "Label": "edgekit.results",
     "SessionSettings": "edgekit.runtimes.protocol",
-    "Tuning": "edgekit.tuning.tune",
+    "Tuning": "edgekit.tuning.report",
     "load": "edgekit.loading",
     "tune": "edgekit.tuning.tune",
 }

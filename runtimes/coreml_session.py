@@ -29,30 +29,20 @@ class CoreMlSession:
         """Wrap a loaded `coremltools.models.MLModel`; `folder` holds its files, and goes with the session."""
         described = model.get_spec().description
         self._model, self._name, self._planned, self._folder = model, name, planned, folder
-        self._inputs = tuple(_info(one, name) for one in described.input)
-        self._outputs = tuple(_info(one, name) for one in described.output)
+        self.inputs = tuple(_info(one, name) for one in described.input)
+        self.outputs = tuple(_info(one, name) for one in described.output)
         self._gate = Gate(name, alone=True)
-
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """The inputs, in the model's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """The outputs, in the model's order."""
-        return self._outputs
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
-        given.check(self._name, self._inputs, inputs)
+        given.check(self._name, self.inputs, inputs)
         with self._gate:
             try:
-                found = self._model.predict({info.name: inputs[info.name] for info in self._inputs})
+                found = self._model.predict({info.name: inputs[info.name] for info in self.inputs})
                 # Copied: the array may lie in memory that the system uses again.
                 return {
                     info.name: np.array(found[info.name], info.dtype).reshape([size or -1 for size in info.shape])
-                    for info in self._outputs
+                    for info in self.outputs
                 }
             except Exception as error:
                 raise ExecutionError(f"{self._name}: Core ML failed: {' '.join(str(error).split())}") from error

@@ -32,27 +32,17 @@ class LiteRtSession:
         self._placement = placement
         signature = _signature(raw, name)
         inputs, outputs = raw.get_input_details(), raw.get_output_details()
-        self._inputs = _infos(inputs, signature.get("inputs", {}))
-        self._outputs = _infos(outputs, signature.get("outputs", {}))
-        self._input_ids = dict(zip((i.name for i in self._inputs), (int(d["index"]) for d in inputs), strict=True))
-        self._output_ids = dict(zip((o.name for o in self._outputs), (int(d["index"]) for d in outputs), strict=True))
+        self.inputs = _infos(inputs, signature.get("inputs", {}))
+        self.outputs = _infos(outputs, signature.get("outputs", {}))
+        self._input_ids = dict(zip((i.name for i in self.inputs), (int(d["index"]) for d in inputs), strict=True))
+        self._output_ids = dict(zip((o.name for o in self.outputs), (int(d["index"]) for d in outputs), strict=True))
         # The shapes that memory is laid out for; unknown after a failure.
         self._laid_out: dict[str, tuple[int, ...]] = {}
         self._gate = Gate(name, alone=True)
 
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """The inputs, in the graph's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """The outputs, in the graph's order."""
-        return self._outputs
-
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
-        given.check(self._name, self._inputs, inputs)
+        given.check(self._name, self.inputs, inputs)
         with self._gate:
             try:
                 self._lay_out({name: array.shape for name, array in inputs.items()})
@@ -82,7 +72,7 @@ class LiteRtSession:
         if shapes == self._laid_out:
             return
         self._laid_out = {}
-        for info in self._inputs:
+        for info in self.inputs:
             if None in info.shape:
                 self._raw.resize_tensor_input(self._input_ids[info.name], shapes[info.name], strict=True)
         self._raw.allocate_tensors()

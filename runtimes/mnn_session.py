@@ -31,31 +31,22 @@ class MnnSession:
         runtime = engine.nn.create_runtime_manager((dict(config),))
         self._raw: Any = self._load(path, runtime)
         facts = self._raw.get_info()
-        self._inputs = tuple(
+        # MNN stores a free batch as 1, so that a leading 1 is free here.
+        self.inputs = tuple(
             TensorInfo(str(name), self._dtype(value.dtype), _shape(value.shape))
             for name, value in zip(facts["inputNames"], facts["inputs"], strict=True)
         )
         self._output_names = tuple(map(str, facts["outputNames"]))
         self._gate = Gate(name, alone=True)
         # Only a result tells the outputs' types and lengths.
-        shapes = {info.name: [size or 1 for size in info.shape] for info in self._inputs}
-        found = self._forward({info.name: np.zeros(shapes[info.name], info.dtype) for info in self._inputs})
-        self._outputs = tuple(TensorInfo(n, row.dtype.name, (None, *row.shape[1:])) for n, row in found.items())
+        shapes = {info.name: [size or 1 for size in info.shape] for info in self.inputs}
+        found = self._forward({info.name: np.zeros(shapes[info.name], info.dtype) for info in self.inputs})
+        self.outputs = tuple(TensorInfo(n, row.dtype.name, (None, *row.shape[1:])) for n, row in found.items())
         self._placement = _placement(engine, path, config, shapes)
-
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """The inputs, in the graph's order; MNN stores a free batch as 1, so that a leading 1 is free here."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """The outputs, in the graph's order."""
-        return self._outputs
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
-        given.check(self._name, self._inputs, inputs)
+        given.check(self._name, self.inputs, inputs)
         with self._gate:
             return self._forward(inputs)
 
@@ -95,7 +86,7 @@ class MnnSession:
                 expr.const(
                     np.ascontiguousarray(inputs[info.name]), list(inputs[info.name].shape), expr.NCHW, kinds[info.dtype]
                 )
-                for info in self._inputs
+                for info in self.inputs
             ]
             # Copied: what `read` gives is the engine's own memory.
             rows = [np.array(value.read()) for value in self._raw.onForward(values)]

@@ -30,17 +30,8 @@ class NcnnSession:
         """Wrap a loaded net; `name` is the artifact's, for messages."""
         self._engine, self._net, self._name, self._specs = engine, net, name, specs
         self._placement = Placement(tuple(NodePlacement(one.name, one.kind, "cpu") for one in _work(layers)))
+        self.inputs, self.outputs = (tuple(one.info for one in some) for some in (specs.inputs, specs.outputs))
         self._gate = Gate(name, alone=False)
-
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """The inputs, in the sidecar's order."""
-        return tuple(one.info for one in self._specs.inputs)
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """The outputs, in the sidecar's order."""
-        return tuple(one.info for one in self._specs.outputs)
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""

@@ -34,29 +34,19 @@ class OpenVinoSession:
         self._name = name
         self._placement = placement
         with _FIRST:
-            self._inputs = tuple(_info(port) for port in raw.inputs)
-            self._outputs = tuple(_info(port) for port in raw.outputs)
+            self.inputs = tuple(_info(port) for port in raw.inputs)
+            self.outputs = tuple(_info(port) for port in raw.outputs)
         self._gate = Gate(name, alone=False)
         self._lock = threading.Lock()
         self._idle: list[Any] = []
 
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """The inputs, in the graph's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """The outputs, in the graph's order."""
-        return self._outputs
-
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
-        given.check(self._name, self._inputs, inputs)
+        given.check(self._name, self.inputs, inputs)
         with self._gate, self._request() as request, told(ExecutionError, f"{self._name}: OpenVINO failed"):
             # Copied in and out: a request keeps its tensors, and the next caller's must not be this one's.
             found = request.infer({name: np.ascontiguousarray(array) for name, array in inputs.items()})
-            rows = {info.name: np.array(found[i]) for i, info in enumerate(self._outputs)}
+            rows = {info.name: np.array(found[i]) for i, info in enumerate(self.outputs)}
         # What its CPU returns, without an error, for inputs of which each is allowed but not all together.
         empty = [name for name, row in rows.items() if not row.size]
         if empty and all(array.size for array in inputs.values()):

@@ -27,26 +27,16 @@ class OrtSession:
         """Wrap `raw`; `name` is the artifact's, `reopen` opens it again under the profiler at a path prefix."""
         self._raw: Any = raw
         self._name = name
-        self._inputs = tuple(_info(value) for value in raw.get_inputs())
-        self._outputs = tuple(_info(value) for value in raw.get_outputs())
-        self._output_names = [info.name for info in self._outputs]
+        self.inputs = tuple(_info(value) for value in raw.get_inputs())
+        self.outputs = tuple(_info(value) for value in raw.get_outputs())
+        self._output_names = [info.name for info in self.outputs]
         self._placement = placement
         self._reopen = reopen
         self._gate = Gate(name, alone=False)
 
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """The inputs, in the graph's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """The outputs, in the graph's order."""
-        return self._outputs
-
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
-        given.check(self._name, self._inputs, inputs)
+        given.check(self._name, self.inputs, inputs)
         with self._gate:
             try:
                 return dict(zip(self._output_names, self._raw.run(self._output_names, dict(inputs)), strict=True))
@@ -56,7 +46,7 @@ class OrtSession:
     def placement(self) -> Placement:
         """Return which node of the optimised graph runs on which provider."""
         if self._placement is None:
-            self._placement = ort_placement.profiled(self._reopen, self._inputs)
+            self._placement = ort_placement.profiled(self._reopen, self.inputs)
         return self._placement
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from edgekit.errors import ExecutionError, MissingDependencyError, PlacementErro
 from edgekit.runtimes import inputs as given
 from edgekit.runtimes import tensor_sidecar
 from edgekit.runtimes.gate import Gate
-from edgekit.runtimes.protocol import Artifact, Availability, NodePlacement, Placement, SessionSettings, TensorInfo
+from edgekit.runtimes.protocol import Artifact, Availability, NodePlacement, Placement, SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,18 +102,9 @@ class RknnLiteSession:
 
     def __init__(self, tool: Any, name: str, specs: tensor_sidecar.Specs, device: str) -> None:
         """Wrap an initialised runtime; `name` is the artifact's, for messages."""
-        self._tool, self._name, self._specs, self._device = tool, name, specs, device
+        self._tool, self._name, self._device = tool, name, device
+        self.inputs, self.outputs = specs.inputs, specs.outputs
         self._gate = Gate(name, alone=True)
-
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """The inputs, in the graph's order."""
-        return self._specs.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """The outputs, in the graph's order."""
-        return self._specs.outputs
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""

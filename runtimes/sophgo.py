@@ -106,18 +106,8 @@ class SophgoSession:
     ) -> None:
         """Wrap an engine; `names` are the library's own of inputs and outputs, in the order of `specs`."""
         self._engine, self._name, self._device, self._graph = engine, name, device, graph
-        self._names, self._specs = names, specs
+        self._names, self.inputs, self.outputs = names, specs.inputs, specs.outputs
         self._gate = Gate(name, alone=True)
-
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """The inputs, in the graph's order."""
-        return self._specs.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """The outputs, in the graph's order."""
-        return self._specs.outputs
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""

@@ -55,11 +55,11 @@ class TensorRtSession:
             raise ExecutionError(f"{name}: TensorRT has no memory for the model's execution; close other programs")
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         modes = {one: engine.get_tensor_mode(one) == trt.TensorIOMode.INPUT for one in names}
-        self._inputs = tuple(self._info(one) for one in names if modes[one])
-        self._outputs = tuple(self._info(one) for one in names if not modes[one])
+        self.inputs = tuple(self._info(one) for one in names if modes[one])
+        self.outputs = tuple(self._info(one) for one in names if not modes[one])
         self._addresses: dict[str, int] = {}
         self._buffers: dict[str, npt.NDArray[np.generic]] = {}
-        for info in (*self._inputs, *self._outputs):
+        for info in (*self.inputs, *self.outputs):
             shape = tuple(largest if size is None else size for size in info.shape)
             self._buffers[info.name] = cuda.host(shape, info.dtype)
             self._addresses[info.name] = cuda.device(self._buffers[info.name].nbytes)
@@ -67,26 +67,16 @@ class TensorRtSession:
         self._placement = Placement(_layers(trt, engine, name, device), note=note)
         self._gate = Gate(name, alone=True)
 
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """The inputs, in the graph's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """The outputs, in the graph's order."""
-        return self._outputs
-
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
         """Run one inference; see `Session.run`."""
-        given.check(self._name, self._inputs, inputs)
+        given.check(self._name, self.inputs, inputs)
         with self._gate:
             self._cuda.enter()
-            for info in self._inputs:
+            for info in self.inputs:
                 self._load(info, inputs[info.name])
             if not self._context.execute_async_v3(self._cuda.stream):
                 raise ExecutionError(f"{self._name}: TensorRT could not start the inference; see its log")
-            found = {info.name: self._part(info, self._context.get_tensor_shape(info.name)) for info in self._outputs}
+            found = {info.name: self._part(info, self._context.get_tensor_shape(info.name)) for info in self.outputs}
             for name, part in found.items():
                 self._cuda.download(part, self._addresses[name])
             self._cuda.wait()

@@ -1,17 +1,44 @@
-"""A tuning as a table for a person."""
+"""What a tuning found, and the same as a table for a person."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgekit.tuning.objective import OBJECTIVES
 
 if TYPE_CHECKING:
     from edgekit.results import Candidate
-    from edgekit.tuning.tune import Tuning
+    from edgekit.tuning.objective import Objective
 
 _HEADS = ("", "variant", "runtime", "device", "threads", "options", "ms", "95 %", "image", "text", "load", "peak MB")
 _TEXTS = 6  # so many columns are aligned left
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What ``edgekit tune`` found.
+
+    Attributes:
+        bundle: the bundle's path and digest.
+        date: day, as ``2026-01-31`` (UTC).
+        objective: what was to be fast, a key of `OBJECTIVES`.
+        seconds: what it took.
+        chosen: the candidate that `edgekit.load` takes from now on.
+        candidates: every candidate in the order they were tried, those refused without trial last.
+        note: why the choice could not be stored; else empty.
+    """
+
+    bundle: str
+    date: str
+    objective: Objective
+    seconds: float
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    note: str
+
+    def __str__(self) -> str:
+        return report(self)
 
 
 def report(tuning: Tuning) -> str:

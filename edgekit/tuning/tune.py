@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +16,12 @@ from edgekit.choices import list_choices, nothing_works
 from edgekit.decisions import Decision
 from edgekit.errors import InputError, RuntimeUnavailableError
 from edgekit.loading import tower_names
-from edgekit.results import Candidate
 from edgekit.runtimes.protocol import SessionSettings
 from edgekit.trials import marks
 from edgekit.tuning import store
 from edgekit.tuning.finals import Finalists
 from edgekit.tuning.objective import BATCH, OBJECTIVES, Objective, best, score
+from edgekit.tuning.report import Tuning
 from edgekit.tuning.search import Search, Terms
 from edgekit.tuning.store import Tuned
 from edgekit.unchanged import states
@@ -36,34 +35,6 @@ if TYPE_CHECKING:
 
 # Of the time, the rest is for the last rounds.
 _SEARCHING = 0.8
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What ``edgekit tune`` found.
-
-    Attributes:
-        bundle: the bundle's path and digest.
-        date: day, as ``2026-01-31`` (UTC).
-        objective: what was to be fast, a key of `OBJECTIVES`.
-        seconds: what it took.
-        chosen: the candidate that `edgekit.load` takes from now on.
-        candidates: every candidate in the order they were tried, those refused without trial last.
-        note: why the choice could not be stored; else empty.
-    """
-
-    bundle: str
-    date: str
-    objective: Objective
-    seconds: float
-    chosen: Candidate
-    candidates: tuple[Candidate, ...]
-    note: str
-
-    def __str__(self) -> str:
-        from edgekit.tuning.report import report
-
-        return report(self)
 
 
 def tune(
