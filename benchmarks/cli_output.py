@@ -173,7 +173,7 @@ def _lines(results: Sequence[Result]) -> Iterator[str]:
     labels = names.labels(results)
     for reason in dict.fromkeys(reason for result in results for reason in result.reasons):
         of = [label for label, result in zip(labels, results, strict=True) if reason in result.reasons]
-        yield f"INVALID  {'every run' if len(of) == len(results) else '; '.join(of)}: {reason}"
+        yield cells.printable(f"INVALID  {'every run' if len(of) == len(results) else '; '.join(of)}: {reason}")
 
 
 def _profile(found: Profile) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.report import numbers
-from edgekit.benchmarks.report.cells import aligned, markdown_table
+from edgekit.benchmarks.report.cells import aligned, markdown_table, printable
 from edgekit.benchmarks.report.cells import markdown as markdown_text
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def text(comparison: Comparison) -> str:
     lines += aligned([_HEADS, *(_row(change) for change in comparison.changes)], left=1)
     for judgement in comparison.judgements:
         lines.append(f"rule {judgement.rule}  {'FAILED' if judgement.failed else 'ok'}  {judgement.reason}")
-    return "\n".join([*lines, *comparison.invalid, "FAILED" if comparison.failed else "passed"])
+    lines += [*comparison.invalid, "FAILED" if comparison.failed else "passed"]
+    return "\n".join(map(printable, lines))
 
 
 def markdown(comparison: Comparison) -> str:
@@ -81,7 +82,7 @@ def leftovers(pairs: Pairs) -> list[str]:
         One line each, plain text.
     """
     missing = [f"missing in NEW: {name}" for name in pairs.missing]
-    return missing + [f"only in NEW: {name}" for name in pairs.added]
+    return [printable(line) for line in (*missing, *(f"only in NEW: {name}" for name in pairs.added))]
 
 
 def outcome(comparisons: Sequence[Comparison], pairs: Pairs) -> str:

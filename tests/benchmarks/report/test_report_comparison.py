@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench_results import changed, result
 from edgekit.benchmarks.report import comparison
 from edgekit.benchmarks.results.compare import compare
-from edgekit.benchmarks.results.pairs import Pairs
+from edgekit.benchmarks.results.pairs import Pairs, pair
+from edgekit.benchmarks.results.records import Estimate
 from edgekit.benchmarks.results.rules import parse
 
 OLD = result()
@@ -59,3 +62,43 @@ def test_several_comparisons_have_one_outcome() -> None:
     lost = Pairs((), ("b",), ("a",))
     assert comparison.outcome([good], lost) == "FAILED: 0 of 1 comparisons failed, 1 missing in NEW"
     assert comparison.leftovers(lost) == ["missing in NEW: b", "only in NEW: a"]
+
+
+HOSTILE = "a\x1b]0;owned\x07\nFAILED\u202e"
+
+
+@pytest.mark.parametrize("path", ["id", "subject.bundle", "context.device.hostname", "subject.variant", "edgekit"])
+def test_a_file_of_others_cannot_steer_the_terminal(path: str) -> None:
+    """A result is compared that came from another machine, or with a pull request."""
+    new = changed(result(reasons=(HOSTILE,)), path, HOSTILE)
+    plain = changed(result(reasons=("a",)), path, "a")
+    shown = comparison.text(compare(OLD, new, across=True))
+    assert not set("\x1b\x07\u202e") & set(shown)
+    assert len(shown.splitlines()) == len(comparison.text(compare(OLD, plain, across=True)).splitlines())
+    assert "a?]0;owned??FAILED?" in shown
+
+
+def test_a_name_of_others_that_has_no_partner_cannot_steer_it_either() -> None:
+    lost, added = (changed(result(variant=variant), "subject.bundle", HOSTILE) for variant in ("fp16", "fp32"))
+    lines = comparison.leftovers(pair([OLD, lost], [OLD, added]))
+    assert [line.partition(":")[0] for line in lines] == ["missing in NEW", "only in NEW"]
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ((10.0, 9.9, 10.1), (10.0, 9.9, 10.1), "0 % (-1.4 % to +1.4 %)  within noise"),
+        ((10.0, 9.9, 10.1), (12.0, 11.9, 12.1), "+20.0 % (+18.4 % to +21.6 %)  worse"),
+        ((12.0, 11.9, 12.1), (10.0, 9.9, 10.1), "-16.7 % (-17.7 % to -15.6 %)  better"),
+        ((10.0, 10.0, 10.0), (10.0, 10.0, 10.0), "0 % (+0.0 % to +0.0 %)  same"),
+        ((10.0, 0.0, 10.1), (12.0, 11.9, 12.1), "+20.0 %  worse (no interval)"),
+        ((0.0, 0.0, 0.0), (12.0, 11.9, 12.1), "worse"),
+    ],
+)
+def test_a_change_is_shown_with_its_interval_and_what_it_means(
+    old: tuple[float, float, float], new: tuple[float, float, float], shown: str
+) -> None:
+    runs = [changed(OLD, "latency.p99", Estimate(*ends, 500)) for ends in (old, new)]
+    rows = {line.split()[0]: line for line in comparison.text(compare(*runs)).splitlines() if line}
+    assert rows["p99"].endswith(f"  {shown}")
