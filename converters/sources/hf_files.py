@@ -21,6 +21,8 @@ _TOKENIZERS = (
 )
 _CONFIG_PATTERNS = ["*.json", "*.txt", "*.model", "README.md"]
 _HUB_TIMEOUT_S = 10.0
+# The card's facts stand between two lines of dashes at its top, perhaps after a byte order mark.
+_FACTS = re.compile(r"\A\ufeff?---[ \t]*\n(.*?)^---[ \t]*$", re.MULTILINE | re.DOTALL)
 _LICENSE_LINE = re.compile(r"^license:[ \t]*[\"']?([A-Za-z0-9.+-]+)", re.MULTILINE)
 _SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause", "gpl-3.0": "GPL-3.0-only"}
 
@@ -111,11 +113,13 @@ def _check_complete(folder: Path, spec: str, *, needs_tokenizer: bool) -> None:
 
 def _check_shards(index: Path) -> None:
     try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{index}: not a weight index ({error}); fetch it again") from error
-    for shard in shards:
-        if Path(shard).name != shard:
+    if wrong := [shard for shard in shards if not isinstance(shard, str) or not shard]:
+        raise InputError(f"{index}: not a weight index (weight_map names a file {wrong[0]!r}); fetch it again")
+    for shard in sorted(shards):
+        if Path(shard).name != shard or shard == "..":
             raise InputError(f"{index}: the weight file {shard!r} lies outside the folder")
         if not (index.parent / shard).is_file():
             raise InputError(f"{index.parent}: missing {shard}, which {index.name} names")
@@ -134,9 +138,8 @@ def license_of(folder: Path) -> str:
     if not card.is_file():
         return "unknown"
     text = card.read_text(encoding="utf-8", errors="replace")
-    # The card's facts stand between two lines of dashes at its top.
-    parts = text.split("---", 2)
-    found = _LICENSE_LINE.search(parts[1]) if text.startswith("---") and len(parts) == 3 else None
+    facts = _FACTS.match(text)
+    found = None if facts is None else _LICENSE_LINE.search(facts[1])
     if found is None or found[1] == "other":
         return "unknown"
     return _SPDX.get(found[1].lower(), found[1])

@@ -12,6 +12,7 @@ from edgekit.errors import MissingDependencyError, UnsupportedModelError
 if TYPE_CHECKING:
     import torch
 
+    from edgekit.bundle.manifest import ImageSpec
     from edgekit.converters.records import SourceModel, SourceOptions, TextPipeline
     from edgekit.converters.sources.open_clip_request import Request
 
@@ -67,7 +68,7 @@ def _assemble(request: Request, model: Any, text: TextPipeline) -> SourceModel:
     from edgekit.converters.sources.open_clip_reparameterize import reparameterized
 
     preprocess = dict(model.visual.preprocess_cfg)
-    spec = open_clip_image.image_spec(preprocess)
+    spec = open_clip_image.image_spec(preprocess, f"{request.model}: preprocessing")
     image, encoder = open_clip_text.ImageEncoder(model), open_clip_text.TextEncoder(model)
     image_tower = towers.image_tower(image, spec, export_as=reparameterized(image))
     text_tower = towers.text_tower(encoder, text.context_length, text.pad_id, export_as=open_clip_text.sliced(model))
@@ -77,7 +78,7 @@ def _assemble(request: Request, model: Any, text: TextPipeline) -> SourceModel:
         license="unknown",
         description=_description(request),
         weights_sha256=weights_sha256({"image": model.visual, "text": open_clip_text.text_part(model)}),
-        dimension=_dimension(encoder, text),
+        dimension=_dimension(request, image, encoder, spec, text),
         logit_scale=float(model.logit_scale.exp().mean()),
         logit_bias=0.0 if bias is None else float(bias.mean()),
         scores="softmax" if bias is None else "sigmoid",
@@ -106,19 +107,28 @@ def _description(request: Request) -> str:
     return f"open_clip {request.model}" + (f", weights of {request.file.name}" if request.file is not None else "")
 
 
-def _dimension(encoder: torch.nn.Module, text: TextPipeline) -> int:
-    """Ask the text tower for one embedding: a configuration may state a width that a tower does not project to."""
+def _dimension(
+    request: Request, image: torch.nn.Module, encoder: torch.nn.Module, spec: ImageSpec, text: TextPipeline
+) -> int:
+    """Ask each tower for one embedding: a configuration may state a width that a tower does not project to."""
     import torch
 
     from edgekit.converters.export import first_line
 
     ids = torch.as_tensor(text.reference(["a"]), dtype=torch.int64)
     try:
-        return int(encoder(ids).shape[1])
+        dimension = int(encoder(ids).shape[1])
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         raise UnsupportedModelError(
             f"the text tower does not run on this tokenizer's ids in PyTorch itself: {first_line(error)}"
         ) from error
+    other = int(image(torch.zeros(1, 3, spec.height, spec.width)).shape[1])
+    if other != dimension:
+        raise UnsupportedModelError(
+            f"{request.model}: the image tower gives {other} numbers and the text tower {dimension}; they do not write "
+            "into one space: see embed_dim and the towers' projections in the configuration"
+        )
+    return dimension
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.converters.json_files import read_object
+from edgekit.converters.sources import fields
 from edgekit.errors import InputError
 
 _SCHEMAS = ("hf-hub:", "local-dir:")
@@ -98,6 +99,7 @@ def _registered(path: Path) -> tuple[str, dict[str, Any]]:
         raise InputError(f"{path}: this is a checkpoint folder's configuration; give local-dir:{path.parent}")
     if missing:
         raise InputError(f"{path}: not an open_clip configuration, it lacks {', '.join(missing)}")
+    _check_config(config, path)
     add_model_config(path)
     return path.stem, config
 
@@ -111,7 +113,24 @@ def _folder_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder / 'open_clip_config.json'}: 'model_cfg' needs {', '.join(_CONFIG_KEYS)}")
     if not any(file.suffix in (".safetensors", ".bin", ".pth") for file in folder.iterdir()):
         raise InputError(f"local-dir:{folder}: no weights there (.safetensors, .bin or .pth)")
+    fields.section(config, "preprocess_cfg", folder / "open_clip_config.json")
+    _check_config(model, folder / "open_clip_config.json")
     return model
+
+
+def _check_config(config: dict[str, Any], path: Path) -> None:
+    """Check what edgekit itself reads of a configuration; the rest is open_clip's to refuse."""
+    fields.whole(config["embed_dim"], "embed_dim", path)
+    for name in ("vision_cfg", "text_cfg"):
+        if not isinstance(config[name], dict):
+            raise InputError(f"{path}: {name} is {config[name]!r}, an object was expected")
+    text = config["text_cfg"]
+    fields.section(text, "tokenizer_kwargs", path)
+    if "context_length" in text:
+        fields.whole(text["context_length"], "context_length", path, least=2)
+    for name in ("hf_model_name", "hf_tokenizer_name"):
+        if not isinstance(text.get(name) or "", str):
+            raise InputError(f"{path}: {name} is {text[name]!r}, the name of a repository or a folder was expected")
 
 
 def _tag_config(model: str, tag: str) -> dict[str, Any]:

@@ -22,6 +22,9 @@ def test_an_object_is_read(tmp_path: Path) -> None:
         (b"", "not readable as JSON"),
         (b"\xff\xfe{", "not readable as JSON"),
         (b"[1]", "found list"),
+        (b"null", "found NoneType"),
+        (b"[" * 100_000, "not readable as JSON"),
+        (b'{"a": 1', "not readable as JSON"),
     ],
 )
 def test_anything_else_names_the_file(tmp_path: Path, content: bytes, problem: str) -> None:

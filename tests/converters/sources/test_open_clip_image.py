@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from edgekit.converters.sources.open_clip_image import image_reference, image_spec
 from edgekit.converters.torch_compat import prepare
-from edgekit.errors import UnsupportedModelError
+from edgekit.errors import InputError, UnsupportedModelError
 
 BASE = {"size": 32, "mode": "RGB", "mean": (0.48, 0.45, 0.40), "std": (0.26, 0.26, 0.27)}
 
@@ -54,6 +56,31 @@ def test_settings(changes, expected):
 def test_what_open_clip_does_not_have_is_refused(changes):
     with pytest.raises(UnsupportedModelError, match=str(next(iter(changes.values())))):
         image_spec(preprocess(**changes))
+
+
+@pytest.mark.parametrize("interpolation", ["lanczos", "nearest", 3])
+def test_a_filter_that_open_clip_does_not_have_is_refused(interpolation):
+    with pytest.raises(UnsupportedModelError, match=r"release: interpolation .* is not supported, only bicubic"):
+        image_spec(preprocess(interpolation=interpolation), "release")
+
+
+@given(
+    st.integers(-2, 70) | st.lists(st.integers(-2, 70), max_size=4) | st.floats() | st.none(),
+    st.lists(st.floats() | st.integers(-1, 2), max_size=4) | st.floats() | st.none(),
+    st.integers(-5, 300) | st.lists(st.integers(-5, 300), min_size=2, max_size=4) | st.text(max_size=2),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_record_is_one_that_runs_or_an_error_with_the_field(size, std, fill):
+    """What is taken gives pixels of the size it states; what is not names the field that is wrong."""
+    config = preprocess(size=size, std=std, fill_color=fill, resize_mode="longest")
+    try:
+        spec = image_spec(config, "release")
+    except InputError as error:
+        assert str(error).split(" is ")[0] in ("release: size", "release: std", "release: fill_color")
+        return
+    assert all(value > 0 for value in spec.std)
+    found = image_reference({**config, "std": spec.std, "fill_color": spec.fill})(Image.new("RGB", (40, 30), (9, 9, 9)))
+    assert found.shape == (spec.height, spec.width, 3)
 
 
 @pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])

@@ -121,6 +121,39 @@ def test_wrong_configurations(content, message, tmp_path):
         parse(str(path))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"embed_dim": "512"}, "embed_dim is '512', a positive integer"),
+        ({"embed_dim": 0}, "embed_dim is 0, a positive integer"),
+        ({"vision_cfg": []}, r"vision_cfg is \[\], an object"),
+        ({"text_cfg": None}, "text_cfg is None, an object"),
+        ({"text_cfg": "bert"}, "text_cfg is 'bert', an object"),
+        ({"text_cfg": {"context_length": "77"}}, "context_length is '77', an integer of at least 2"),
+        ({"text_cfg": {"context_length": 1}}, "context_length is 1, an integer of at least 2"),
+        ({"text_cfg": {"tokenizer_kwargs": ["clean"]}}, r"tokenizer_kwargs is \['clean'\], an object"),
+        ({"text_cfg": {"hf_model_name": 5}}, "hf_model_name is 5, the name of a repository or a folder"),
+        ({"text_cfg": {"hf_tokenizer_name": ["a"]}}, r"hf_tokenizer_name is \['a'\], the name"),
+    ],
+)
+@pytest.mark.parametrize("home", ["own.json", "open_clip_config.json"])
+def test_a_field_of_the_wrong_kind_is_told_with_its_file(changes, message, home, tmp_path):
+    """Of a configuration file and of a checkpoint folder alike, and before any model is built."""
+    path, config = tmp_path / home, {**CONFIG, **changes}
+    path.write_text(json.dumps(config if home == "own.json" else {"model_cfg": config}))
+    (tmp_path / "open_clip_model.safetensors").touch()
+    with pytest.raises(InputError, match=rf"{home}: {message}"):
+        parse(str(path) if home == "own.json" else f"local-dir:{tmp_path}")
+
+
+@pytest.mark.parametrize("preprocess", [[], "bicubic", 3])
+def test_a_folders_preprocessing_is_an_object(preprocess, tmp_path):
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": preprocess}))
+    (tmp_path / "open_clip_model.safetensors").touch()
+    with pytest.raises(InputError, match=r"open_clip_config\.json: preprocess_cfg is .*, an object was expected"):
+        parse(f"local-dir:{tmp_path}")
+
+
 def test_wrong_weight_file_types_and_folders(tmp_path):
     (tmp_path / "weights.onnx").write_bytes(b"x")
     with pytest.raises(InputError, match=r"read from .*\.safetensors"):

@@ -73,6 +73,16 @@ def test_second_division_of_efficientnet() -> None:
     assert spec.std == pytest.approx(tuple(s * s for s in processor.image_std))
 
 
+def test_an_absent_deviation_does_not_matter_where_nothing_is_divided() -> None:
+    spec = hf_image.image_spec(clip(do_normalize=False, image_std=None, image_mean=None))
+    assert (spec.mean, spec.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def test_one_number_stands_for_all_channels() -> None:
+    spec = hf_image.image_spec(clip(image_mean=0.5, image_std=0.25))
+    assert (spec.mean, spec.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
 def test_without_normalization() -> None:
     spec = hf_image.image_spec(clip(do_normalize=False))
     assert (spec.mean, spec.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -111,6 +121,18 @@ def test_mean_and_std_reproduce_the_processor(
         ({"size": {"height": 40, "width": 36}}, "crop_size"),
         ({"size": {"height": 30, "width": 30}}, "crop_size"),
         ({"image_mean": [0.5]}, "image_mean"),
+        ({"image_mean": "half"}, "image_mean='half' .* three numbers"),
+        ({"image_std": [0.2, 0.0, 0.2]}, r"image_std=.* three positive numbers"),
+        ({"image_std": [0.2, -0.2, 0.2]}, r"image_std=.* three positive numbers"),
+        ({"image_std": ["a", "b", "c"]}, r"image_std=.* three positive numbers"),
+        ({"image_std": [float("nan")] * 3}, r"image_std=.* three positive numbers"),
+        ({"rescale_factor": 0}, "rescale_factor=0 .* larger than zero"),
+        ({"rescale_factor": "1/255"}, "rescale_factor='1/255'"),
+        ({"rescale_factor": None}, "rescale_factor=None"),
+        ({"resample": "bicubic"}, "resample='bicubic' .* filter number"),
+        ({"crop_size": {"height": -1, "width": -1}}, "crop_size"),
+        ({"crop_size": {"height": 0, "width": 0}, "size": {"height": 40, "width": 40}}, "crop_size"),
+        ({"size": {"height": 0, "width": 0}, "do_center_crop": False}, r"size=.* positive"),
     ],
 )
 def test_what_cannot_be_expressed_is_named(changes: dict[str, Any], field: str) -> None:
