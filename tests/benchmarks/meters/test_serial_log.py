@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.benchmarks.meters.serial_log import power
@@ -15,6 +15,7 @@ FIGURES = st.floats(0.001, 9999).map(lambda value: round(value, 4))
 SPACE = st.sampled_from(["", " "])
 
 
+@settings(deadline=None, max_examples=50)
 @given(FIGURES, PREFIXES, SPACE, st.sampled_from(["{}", "P={}", "power: {} ok", "12 s, {}", "U=5 V I=9 A P={}"]))
 def test_a_power_is_read_in_any_unit_wherever_it_stands(
     value: float, prefix: tuple[str, float], space: str, line: str
@@ -23,6 +24,7 @@ def test_a_power_is_read_in_any_unit_wherever_it_stands(
     assert found == pytest.approx(value * prefix[1])
 
 
+@settings(deadline=None, max_examples=50)
 @given(FIGURES, FIGURES, PREFIXES, PREFIXES, SPACE, st.booleans())
 def test_voltage_and_current_make_a_power_in_either_order(
     volts: float, amperes: float, of_volts: tuple[str, float], of_amperes: tuple[str, float], space: str, first: bool
@@ -59,6 +61,7 @@ def test_lines_that_can_be_taken_for_something_else(line: str, watts: float | No
     assert power(line) == (None if watts is None else pytest.approx(watts))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(st.sampled_from("0123456789.,eE+- uµmkWVA:=\r"), max_size=30))
 def test_no_line_gives_what_could_not_be_written_into_a_result(line: str) -> None:
     found = power(line)

@@ -75,6 +75,7 @@ def test_the_longest_silence_is_that_between_samples_or_to_an_end(
     assert cut.longest == pytest.approx(float(max(gaps)))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=30), st.integers(0, 99), st.integers(1, 60))
 def test_a_counter_gives_what_was_counted_in_the_window(steps: list[int], start: int, length: int) -> None:
     """Steady enough that no wrap can be taken for a reset."""
@@ -103,6 +104,7 @@ CHANNEL = Channel("VDD_IN", "power", "W", scope="device")
 KEY = ("m", "power x")
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(0.5, 50), st.floats(-0.4, 0.4), st.floats(5, 100))
 def test_idle_power_that_rises_steadily_has_a_known_error(watts: float, slope: float, seconds: float) -> None:
     """Ten batch means of a straight line are an arithmetic progression of step s·T/10."""
@@ -127,6 +129,7 @@ def test_an_idle_counter_is_taken_by_its_slope_and_left_out_where_it_fell() -> N
     assert baseline.of([energy], 10.0, {}) == {}, "of a channel that nobody knows"
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(10, 400), st.integers(0, 2**32), st.floats(0.1, 50.0))
 def test_an_interval_holds_the_energy_and_does_not_depend_on_units(n: int, seed: int, factor: float) -> None:
     random = np.random.default_rng(seed)
@@ -158,6 +161,7 @@ SCOPES = st.lists(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(SCOPES, st.sampled_from(["cpu", "cuda"]), st.randoms())
 def test_the_choice_does_not_depend_on_the_order_of_meters(
     sensors: list[tuple[str, str, bool]], device: str, random: object

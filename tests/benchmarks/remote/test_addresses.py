@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgekit.benchmarks.remote import address
@@ -96,6 +96,7 @@ _HOSTS = _NAMES | st.ip_addresses().map(str)
 _FOLDERS = st.lists(st.from_regex(r"[A-Za-z0-9_+@=,-]{1,5}", fullmatch=True), max_size=3)
 
 
+@settings(deadline=None, max_examples=50)
 @given(_USERS | st.just(""), _HOSTS, st.integers(0, 65535), st.sampled_from(["", "~"]), _FOLDERS)
 def test_every_address_of_parts_that_are_taken_is_read_as_it_was_made(user, host, port, home, folder):
     path = "".join(f"/{part}" for part in ([home] if home and folder else []) + folder)
@@ -108,6 +109,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(text=st.lists(_PIECES, max_size=9).map("".join))
 @example("ssh://a@b@c")
 def test_what_is_read_has_only_harmless_characters(text):

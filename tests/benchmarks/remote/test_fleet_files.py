@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.benchmarks.remote import fleet
@@ -129,6 +129,7 @@ def test_notes_may_have_lines_and_extras_may_be_none(read):
     assert (board.notes, board.extras) == ("in the attic\nno fan\n", ())
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from(["pi5", "PI5", "fleet", "report", "[::]", "[fe80::1]", "a" * 70, "pi5-2"]), max_size=6))
 def test_boards_of_any_addresses_have_names_for_files_of_their_own(hosts):
     texts = [f"ssh://{host}:{i + 1}" for i, host in enumerate(hosts)]

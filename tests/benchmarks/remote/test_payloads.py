@@ -93,6 +93,7 @@ def test_two_inputs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert [one.path for one in sent] == paths
 
 
+@settings(deadline=None, max_examples=50)
 @given(NAMES)
 def test_every_name_becomes_one_that_keeps_its_ending_and_means_nothing(name: str) -> None:
     found = payload.plain_name(Path("/d") / name)
