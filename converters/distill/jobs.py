@@ -99,8 +99,7 @@ def opened(recipe: Recipe, folder: Path, *, restart: bool, on_stage: Callable[[s
 def tidy(folder: Path) -> None:
     """Remove what is large and of no use once the bundle is written."""
     for name in work.HEAVY:
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        _delete(folder / name)
 
 
 def remove(folder: Path) -> None:
@@ -135,4 +134,12 @@ def _check(folder: Path) -> None:
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name != work.LOCK:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            _delete(path)
+
+
+def _delete(path: Path) -> None:
+    # Of what lies on another disk only the link goes: who made it may have more there.
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
 from edgekit.atomic import write_bytes
 from edgekit.converters.distill import work
+from edgekit.converters.distill.training.metrics_log import read_metrics
 from edgekit.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ def write(folder: Path, outcome: Outcome) -> None:
 
 def read_losses(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a metrics file that hold losses, in order; none where there is no file."""
-    if not path.exists():
-        return []
-    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line)
-    return [line for line in lines if "losses" in line]
+    return [line for line in read_metrics(path) if "losses" in line]
 
 
 def draw(lines: list[dict[str, Any]], outcome: Outcome) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.converters.distill.recipe import Recipe
-from edgekit.errors import InputError
+from edgekit.errors import BundleError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +74,26 @@ def write(folder: Path, name: str, record: object) -> None:
 
 
 def read(folder: Path, name: str, kind: type[T]) -> T:
-    """Return a record that was written before."""
-    return schema.loads(kind, (folder / name).read_bytes(), str(folder / name))
+    """Return a record that was written before.
+
+    Args:
+        folder: the work folder.
+        name: of the file.
+        kind: of the record.
+
+    Returns:
+        The record.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    path = folder / name
+    try:
+        return schema.loads(kind, path.read_bytes(), str(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: is missing; give --restart to begin anew") from error
+    except BundleError as error:
+        raise InputError(f"{error}; give --restart to begin anew") from error
 
 
 def read_recipe(folder: Path) -> Recipe:

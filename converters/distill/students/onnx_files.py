@@ -115,6 +115,8 @@ def text_module(folder: Path) -> nn.Module:
 
 def _tower(path: Path) -> OnnxTower:
     model = store.load(path)
+    if not model.graph.input or not model.graph.output:
+        raise ConversionError(f"{path}: holds no tower; run edgekit distill again with --restart")
     return OnnxTower(model, model.graph.input[0].name, model.graph.output[0].name)
 
 

@@ -34,7 +34,8 @@ def open_student(folder: Path, *, trained: bool) -> Student:
         The towers; trained ones in evaluation mode.
 
     Raises:
-        InputError: a file is missing or of another version.
+        InputError: a file is missing, damaged or of another version.
+        ConversionError: a graph is.
     """
     plan = read_plan(folder)
     with weights.seeded(plan.seed):
@@ -71,8 +72,20 @@ def _image(plan: ImagePlan, folder: Path, trained: bool) -> ImageTower:
 
 def _text(plan: TextPlan, folder: Path, trained: bool) -> TextTower:
     module = _filled(build_text(plan, folder), plan, folder, "text", trained)
-    tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
-    return TextTower(module, tokenizer, plan.context_length, plan.pad_id, plan.cleaning)
+    return TextTower(module, _tokenizer(folder / TOKENIZER), plan.context_length, plan.pad_id, plan.cleaning)
+
+
+def _tokenizer(path: Path) -> str:
+    from tokenizers import Tokenizer
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing narrower
+        raise InputError(
+            f"{path}: is missing or damaged ({error}); run edgekit distill again with --restart"
+        ) from error
+    return text
 
 
 def _filled(base: nn.Module, plan: ImagePlan | TextPlan, folder: Path, tower: str, trained: bool) -> nn.Module:

@@ -237,7 +237,8 @@ def test_a_picture_can_be_drawn_of_hardly_anything(lines, evaluations):
 def test_lines_without_losses_are_left_out_of_a_picture(tmp_path):
     kept = [{"step": 1, "losses": {"a": 1.0}}, {"step": 3, "losses": {"a": 0.5}}]
     lines = [kept[0], {"step": 2, "evaluation": {}}, kept[1]]
-    (tmp_path / "m.jsonl").write_text("\n\n".join(map(json.dumps, lines)), encoding="utf-8")
+    torn = '{"step": 4, "losses": {"a": 0.'
+    (tmp_path / "m.jsonl").write_text("".join(f"{json.dumps(line)}\n\n" for line in lines) + torn, encoding="utf-8")
     assert picture.read_losses(tmp_path / "m.jsonl") == kept
 
 

@@ -155,6 +155,29 @@ def test_what_is_large_goes_and_the_rest_stays(tmp_path):
     }
 
 
+def test_of_a_folder_on_another_disk_only_the_link_goes(tmp_path):
+    """Who has little room links the data, or the checkpoints, to where there is some."""
+    folder, other = tmp_path / "s.distill", tmp_path / "disk"
+    for place in (folder, other):
+        place.mkdir()
+    (other / "precious").write_text("mine")
+    for clean in (jobs.tidy, jobs._empty):
+        (folder / work.DATA).symlink_to(other, target_is_directory=True)
+        (folder / work.DRAFT).symlink_to(tmp_path / "nowhere")
+        clean(folder)
+        assert list(folder.iterdir()) == []
+        assert (other / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", [None, "", "{", '{"teachers": 5}'], ids=["missing", "empty", "torn", "type"])
+def test_a_record_that_cannot_be_read_names_its_file_and_the_way_out(tmp_path, content):
+    if content is not None:
+        (tmp_path / work.TEACHERS).write_text(content)
+    with pytest.raises(InputError, match=r"teachers\.json.*: .*; give --restart to begin anew") as caught:
+        work.read(tmp_path, work.TEACHERS, work.Paths)
+    assert str(tmp_path) in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["photo.jpg", "student", "data", "identity.json.tmp", ".git"])
 def test_a_folder_of_something_else_is_left_alone(tmp_path, name):
     (tmp_path / name).write_text("mine")
