@@ -153,7 +153,7 @@ class _Writer:
         if name not in self.weights:
             exact = numpy_helper.to_array(tensor)
             code = quantize(exact, _axis(node, len(tensor.dims)))
-            self.weights[name] = Weight(number, exact, (code.data * code.scale).astype(np.float32))
+            self.weights[name] = Weight(number, exact, code.decoded())
             self._graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, tensor.dims))
         node.input[position] = name
 

@@ -51,8 +51,9 @@ def error_in(line: bytes | str) -> EdgekitError | None:
     if not (isinstance(error, list) and len(error) == 2):
         return None
     kind = getattr(errors, str(error[0]), None)
-    known = isinstance(kind, type) and issubclass(kind, EdgekitError)
-    return kind(str(error[1])) if known else ExecutionError(str(error[1]))
+    if isinstance(kind, type) and issubclass(kind, EdgekitError):
+        return kind(str(error[1]))
+    return ExecutionError(str(error[1]))
 
 
 def printed(log: BinaryIO, rest: bytes = b"") -> list[str]:
