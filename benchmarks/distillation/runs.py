@@ -11,12 +11,14 @@ from edgekit.atomic import write_bytes
 from edgekit.benchmarks.distillation.recipes import recipe_of
 from edgekit.benchmarks.distillation.records import Point, Run
 from edgekit.bundle import schema
+from edgekit.bundle.reader import open_bundle
 from edgekit.converters.children import run_child
 from edgekit.converters.distill import recipe_file, work
 from edgekit.converters.distill import run as distilling
 from edgekit.converters.distill.data.prepare import read_made
 from edgekit.converters.distill.students.plan import PLAN, StudentPlan
 from edgekit.converters.distill.training.records import Outcome
+from edgekit.locations import resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,9 +61,24 @@ def run(setting: Setting, arm: Arm, seed: int, folder: Path, cpu_seconds: float 
 
 
 def place(folder: Path, arm: Arm, seed: int, recipe: Recipe) -> Path:
-    """Return the bundle that a student would become; its work folder lies beside it."""
+    """Return the bundle that a student would become; its work folder lies beside it.
+
+    Args:
+        folder: of the study.
+        arm: the student.
+        seed: of everything.
+        recipe: of both; its teachers are bundles.
+
+    Returns:
+        A path of its own for each student: a teacher that was trained again under its old name teaches others.
+
+    Raises:
+        InputError: a teacher cannot be opened.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", f"{arm.question} {arm.name} {arm.budget} {seed}")
-    return folder / f"{slug}-{recipe_file.digest(recipe)[:8]}.edge"
+    taught = [open_bundle(resolve(teacher.model)).digest for teacher in recipe.teachers]
+    identity = hashlib.sha256("\n".join([recipe_file.digest(recipe), *taught]).encode()).hexdigest()
+    return folder / f"{slug}-{identity[:8]}.edge"
 
 
 def prepare(recipe: Recipe, out: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ import distill_kit as kit
 import tiny_bundle as tiny
 from edgekit.benchmarks.distillation import arms, recipes, runs, study, subset, trials
 from edgekit.benchmarks.distillation.records import Bundled, Point, Resumed, Run, Setting, Shared
-from edgekit.converters.distill import recipe_rules
+from edgekit.converters.distill import recipe_rules, work
 from edgekit.converters.distill import run as distilling
 from edgekit.converters.distill.data.sets import collect
 from edgekit.errors import ConversionError, InputError
@@ -134,6 +135,101 @@ def test_students_of_different_recipes_have_different_folders(setting, tmp_path)
         for seed in (0, 1):
             found.add(runs.place(tmp_path, arm, seed, recipes.recipe_of(setting, arm, seed, tmp_path)).name)
     assert len(found) == 2 * (2 + 4 + len(arms.losses(setting)))
+
+
+def test_a_teacher_that_was_trained_again_under_its_old_name_teaches_other_students(setting, tmp_path):
+    """Else what the old one's students reached would be told of the new one."""
+    arm = arms.distilled(setting)[0]
+
+    def placed(teacher):
+        return runs.place(tmp_path, arm, 0, recipes.recipe_of(replace(setting, teacher=str(teacher)), arm, 0, tmp_path))
+
+    first = placed(setting.teacher)
+    again = tiny.build(tmp_path / "teacher.edge", seed=5)
+    assert placed(again) != first
+    tiny.build(tmp_path / "elsewhere.edge").rename(again)
+    assert placed(again) == first
+    with pytest.raises(InputError, match=r"no-teacher\.edge"):
+        placed(tmp_path / "no-teacher.edge")
+
+
+def test_a_run_that_was_broken_off_is_trained_and_one_that_ended_is_taken(setting, tmp_path, monkeypatch):
+    """What decides is the file of figures, which is written last and whole."""
+    arm, trained = arms.distilled(setting)[0], []
+    home = work.folder_of(runs.place(tmp_path, arm, 0, recipes.recipe_of(setting, arm, 0, tmp_path)))
+
+    def prepare(recipe, out):
+        (home / "data").mkdir(parents=True, exist_ok=True)
+        return home
+
+    def train(home, processes=1):
+        trained.append(processes)
+        if len(trained) == 1:
+            raise ConversionError("the training was ended by SIGKILL")
+
+    monkeypatch.setattr(runs, "prepare", prepare)
+    monkeypatch.setattr(runs, "train", train)
+    monkeypatch.setattr(runs, "read", lambda home, arm, seed: result(arm, seed, 0.25))
+    with pytest.raises(ConversionError, match="SIGKILL"):
+        runs.run(setting, arm, 0, tmp_path)
+    assert not (home / runs.RESULT).exists()
+    assert (home / "data").is_dir()  # what was prepared is there for the next try
+    assert runs.run(setting, arm, 0, tmp_path).recall_at_1 == 0.25
+    assert not (home / "data").exists()
+    assert runs.run(setting, arm, 0, tmp_path).recall_at_1 == 0.25
+    assert trained == [1, 1]
+
+
+def test_figures_that_are_damaged_are_named(setting, tmp_path):
+    arm = arms.distilled(setting)[0]
+    home = work.folder_of(runs.place(tmp_path, arm, 0, recipes.recipe_of(setting, arm, 0, tmp_path)))
+    home.mkdir(parents=True)
+    (home / runs.RESULT).write_text('{"arm": 1}')
+    with pytest.raises(InputError, match=r"run\.json"):
+        runs.run(setting, arm, 0, tmp_path)
+
+
+@pytest.mark.parametrize("budget", ["steps", "cpu"])
+def test_a_student_is_bounded_by_one_thing(setting, tmp_path, budget):
+    for arm in arms.baselines(setting):
+        if arm.budget == budget:
+            training = recipes.recipe_of(setting, arm, 3, tmp_path, cpu_seconds=12.0).training
+            assert (training.steps > 0, training.cpu_seconds > 0) == (budget == "steps", budget == "cpu")
+            assert training.seed == 3
+
+
+def test_all_students_of_a_question_see_the_same_pictures_and_judges(setting, tmp_path):
+    """Only the losses, the budget and the labels differ: else the comparison would be of something else."""
+    given = [recipes.recipe_of(setting, arm, 0, tmp_path) for arm in (*arms.distilled(setting), *arms.losses(setting))]
+    assert len({recipe.student for recipe in given}) == 1
+    assert len({recipe.teachers for recipe in given}) == 1
+    assert len({(recipe.data.validation, recipe.data.views, recipe.data.augmentation) for recipe in given}) == 1
+    assert {(recipe.training.batch, recipe.training.rate, recipe.training.evaluate) for recipe in given} == {
+        (8, 2e-2, 8)
+    }
+
+
+def test_students_side_by_side_are_no_more_than_the_workers(setting, tmp_path, faked, monkeypatch):
+    busy, most, lock, together = [0], [0], threading.Lock(), threading.Barrier(3)
+    plain = study.runs.run
+
+    def run(*given):
+        with lock:
+            busy[0] += 1
+            first = most[0] < 3
+            most[0] = max(most[0], busy[0])
+        if first:  # fewer at a time would wait here for ever
+            together.wait(timeout=60)
+        found = plain(*given)
+        with lock:
+            busy[0] -= 1
+        return found
+
+    monkeypatch.setattr(study.runs, "run", run)
+    found = study.study(setting, tmp_path / "work", lambda stage: None, parts=["losses"], workers=3)
+    assert most[0] == 3
+    # However they end, the table has them in the order of the arms.
+    assert [run.arm for run in found.runs] == arms.losses(setting)
 
 
 @pytest.fixture
