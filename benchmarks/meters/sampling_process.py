@@ -99,7 +99,7 @@ class ProcessSampler:
         if process is None:
             return
         # The end of its input tells it to stop, as the end of this process would.
-        said, _ = process.communicate()
+        said = process.communicate()[0]
         complaint = self._last_line()
         if process.returncode:
             raise ExecutionError(f"the sampling process failed: {complaint}")
