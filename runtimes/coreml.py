@@ -114,7 +114,7 @@ def unpack(artifact: Artifact, folder: Path) -> Path:
                     target = package / path
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(archive.read(member))
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
         raise ExecutionError(f"{artifact.name}: is no whole zip ({error}); convert it again") from error
     if not (package / "Manifest.json").is_file():
         raise ExecutionError(f"{artifact.name}: has no Manifest.json, so that it is no .mlpackage; convert it again")

@@ -25,7 +25,6 @@ _DAMAGED = (
     zlib.error,
     EOFError,
     RuntimeError,
-    NotImplementedError,
 )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # What they return depends on lengths only, which are known here.
 _OF_LENGTHS = {"Shape", "Size"}
-_TORCH_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, NotImplementedError)
+_TORCH_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgekit.bundle.manifest import ImageSpec, TextSpec
     from edgekit.converters.distill.students.reference import Reference
 
-_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, NotImplementedError, UnsupportedModelError)
+_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, UnsupportedModelError)
 _ROWS = 3  # neither of the sizes that a graph may have been traced at
 
 
