@@ -53,7 +53,9 @@ def quantize(value: npt.NDArray[np.float32], axis: int, levels: int = 127) -> en
     """
     others = tuple(other for other in range(value.ndim) if other != axis)
     largest = np.abs(value).max(axis=others, keepdims=True)
-    scale = np.where(largest > 0, largest / levels, 1.0).astype(np.float32)
+    scale = (largest / levels).astype(np.float32)
+    # Of a channel of subnormal numbers the scale may be 0 though the numbers are not.
+    scale = np.where(scale > 0, scale, np.float32(1))
     data = np.clip(np.rint(value / scale), -levels, levels).astype(np.int8)
     return encoded.Encoded(data, scale)
 

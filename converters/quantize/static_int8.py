@@ -173,17 +173,24 @@ def _wide_enough(
     *,
     axis: int,
 ) -> Encoded:
-    """Widen weight scales where the bias would not fit into int32 (a channel with next to no weights)."""
+    """Widen weight scales where the bias would not fit into int32 (a channel with next to no weights).
+
+    Where all weights are 0, the scale is the bias's alone, which the step of any other would round.
+    """
     scales = np.asarray(code.scale)
     least = (np.abs(bias) / (scale * _BIAS_LIMIT)).astype(np.float32)
     shape = [len(bias) if i == axis else 1 for i in range(value.ndim)]
-    widened = np.maximum(scales, least.reshape(shape))
+    least = least.reshape(shape)
+    empty = ~code.data.any(axis=tuple(i for i in range(value.ndim) if i != axis), keepdims=True)
+    widened = np.where(empty & (least > 0), least, np.maximum(scales, least))
     if np.array_equal(widened, scales):
         return code
     return Encoded(np.clip(np.rint(value / widened), -levels, levels).astype(np.int8), widened)
 
 
 def _integer_bias(editor: Editor, name: str, bias: npt.NDArray[np.float32], scale: npt.NDArray[np.float32]) -> str:
+    # What is too small for float32 belongs to a bias of 0: any other has widened its scale.
+    scale = np.where(scale > 0, scale, np.float32(1))
     names = [
         editor.constant(f"{name}.int32", np.rint(bias / scale).astype(np.int32)),
         editor.constant(f"{name}.scale", scale.astype(np.float32)),

@@ -228,6 +228,26 @@ def test_weights_of_zeros_give_zeros(apply, share):
     np.testing.assert_array_equal(run(editor.close(), numbers(3, 32)), np.zeros((3, 4)))
 
 
+@EVERY
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [0.0, 1e-44, 1e-40, 1e-37])
+@pytest.mark.parametrize("biased", [True, False])
+def test_a_channel_of_zeros_or_nearly_so_is_its_bias(apply, share, size, biased):
+    """Weight decay leaves such numbers where nothing passes: no scale may be 0, nor round the bias with its step."""
+    weight, bias = numbers(32, 6, seed=1), numbers(6, seed=2)
+    weight[:, 2] = size * np.sign(weight[:, 2])
+    weight[0, 2], bias[2] = 0, 0.5 * biased
+    node = helper.make_node("Gemm", ["x", "w", "b"], ["y"], name="n")
+    made, x = model([node], {"w": weight, "b": bias}, [None, 32]), numbers(5, 32)
+    expected = run(made, x)
+    editor = Editor(made)
+    assert apply(editor, "n", {"x": span(x)})
+    for optimize in (True, False):
+        found = run(editor.close() if optimize else made, x, optimize=optimize)
+        np.testing.assert_allclose(found[:, 2], bias[2], atol=1e-6)
+        assert np.abs(found - expected).max() <= share * np.abs(expected).max()
+
+
 @EXAMPLES
 @given(bits=st.sampled_from([4, 8]), columns=st.integers(1, 70), seed=st.integers(0, 9))
 def test_a_matrix_in_blocks_is_what_the_engine_multiplies_with(bits, columns, seed):
