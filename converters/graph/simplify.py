@@ -72,6 +72,34 @@ def drop_unused(model: onnx.ModelProto) -> int:
     return len(unused)
 
 
+def drop_unread(model: onnx.ModelProto) -> int:
+    """Remove nodes of the main graph whose results nothing reads, and what was made for them alone, in place.
+
+    A rewrite that takes a node's reader away leaves it behind: compilers refuse it, or keep an input for it that they
+    then have no use for.
+
+    Args:
+        model: its nodes in the order in which they run.
+
+    Returns:
+        How many went; initializers that nothing reads any more went as well.
+    """
+    # Bodies of control flow count as read, whoever holds them.
+    bodies = [graph for graph in walk.graphs(model) if graph is not model.graph]
+    read = {output.name for graph in walk.graphs(model) for output in graph.output}
+    read.update(name for graph in bodies for node in graph.node for name in node.input)
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(model.graph.node):
+        if read.isdisjoint(name for name in node.output if name):
+            continue
+        kept.append(node)
+        read.update(node.input)
+    gone = len(model.graph.node) - len(kept)
+    _replace_nodes(model, kept[::-1])
+    drop_unused(model)
+    return gone
+
+
 def strip_metadata(model: onnx.ModelProto) -> None:
     """Remove documentation strings, metadata and intermediate shapes, in place.
 

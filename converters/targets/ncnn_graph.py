@@ -13,7 +13,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.graph import walk
-from edgekit.converters.graph.simplify import drop_unused
+from edgekit.converters.graph.simplify import drop_unread, drop_unused
 from edgekit.converters.targets import whole_numbers
 from edgekit.errors import UnsupportedModelError
 
@@ -74,7 +74,8 @@ def take_table_out(model: onnx.ModelProto) -> npt.NDArray[np.float32]:
     length = given.type.tensor_type.shape.dim[1].dim_value
     words = helper.make_tensor_value_info(WORDS, TensorProto.FLOAT, [1, length, table.shape[1]])
     graph.input.insert(0, words)
-    drop_unused(model)
+    # Casts that were made for the look-up alone would keep the ids as an input that nothing uses.
+    drop_unread(model)
     return table
 
 
@@ -165,10 +166,15 @@ def sums_as_means(model: onnx.ModelProto) -> int:
 
 
 def _same_as(model: onnx.ModelProto, name: str) -> set[str]:
-    """Return the names of a value and of its casts."""
+    """Return the names of a value, of its casts, and of reshapes to the shape that it has."""
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.value_info)
+    }
     found = {name}
     for node in model.graph.node:
-        if node.op_type in ("Cast", "Identity") and node.input[0] in found:
+        same = node.op_type == "Reshape" and shapes.get(node.output[0]) == shapes[name]
+        if (same or node.op_type in ("Cast", "Identity")) and node.input[0] in found:
             found.add(node.output[0])
     return found
 

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.graph import walk
-from edgekit.converters.graph.simplify import drop_unused
+from edgekit.converters.graph.simplify import drop_unread
 from edgekit.converters.targets.static import array_of
 from edgekit.errors import UnsupportedModelError
 
@@ -65,28 +65,16 @@ def by_table(model: onnx.ModelProto) -> int:
     for node in reversed(_nodes(ids, rows, gather.output[0])):
         model.graph.node.insert(place, node)
     model.graph.node.remove(gather)
-    _drop_unread(model, last)
-    drop_unused(model)
+    drop_unread(model)
     return 1
-
-
-def _drop_unread(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
-    """Remove a node whose result nobody reads any more, and what was made for it alone."""
-    if any(name in walk.consumers(model) for name in node.output):
-        return
-    makers = {written: one for one in model.graph.node for written in one.output}
-    model.graph.node.remove(node)
-    for name in node.input:
-        if name in makers:
-            _drop_unread(model, makers[name])
 
 
 def _nodes(ids: str, rows: str, out: str) -> list[onnx.NodeProto]:
     steps: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (
         ("Gather", ("table", ids), "column", {"axis": 0}),
         ("Transpose", ("column",), "ends", {"perm": [0, 2, 1]}),
-        # One less the number of ends before each place; more than none lets a place weigh nothing. A product with a bias:
-        # tpu-mlir 1.30.2 forgets a Relu after a Sub on CV18xx in bf16 (texts padded with their end: cosine -0.6).
+        # One less the number of ends before each place; more than none lets a place weigh nothing. A product with a
+        # bias: tpu-mlir 1.30.2 forgets a Relu after a Sub on CV18xx in bf16 (texts padded with their end: cosine -0.6).
         ("MatMul", ("ends", "before"), "earlier", {}),
         ("Add", ("earlier", "one"), "none", {}),
         ("Relu", ("none",), "first", {}),

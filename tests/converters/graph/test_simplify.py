@@ -135,6 +135,32 @@ def test_initializers_read_by_a_body_or_returned_are_used():
     assert simplify.drop_unused(returned) == 0
 
 
+def test_what_nobody_reads_goes_with_what_was_made_for_it():
+    nodes = [
+        helper.make_node("Add", ["x", "a"], ["kept"]),
+        helper.make_node("Mul", ["kept", "b"], ["lost"]),
+        helper.make_node("Neg", ["lost"], ["end"]),
+        helper.make_node("Neg", ["kept"], ["y"]),
+    ]
+    model = build(nodes, [("a", np.ones(3, np.float32)), ("b", np.ones(3, np.float32))])
+    before = run(model)
+    assert simplify.drop_unread(model) == 2
+    assert [node.op_type for node in model.graph.node] == ["Add", "Neg"]
+    assert [tensor.name for tensor in model.graph.initializer] == ["a"]
+    np.testing.assert_array_equal(run(model), before)
+    assert simplify.drop_unread(model) == 0
+
+
+def test_what_a_body_reads_is_read():
+    model = with_body()
+    model.graph.node.insert(0, helper.make_node("Neg", ["a"], ["turned"]))
+    for body in list(walk.graphs(model))[1:]:
+        body.node[0].input[1] = "turned"
+    before = run(model)
+    assert simplify.drop_unread(model) == 0
+    np.testing.assert_array_equal(run(model), before)
+
+
 def test_no_text_of_the_exporting_machine_stays():
     model = build([helper.make_node("Neg", ["x"], ["y"], doc_string="/home/someone/model.py(3)")])
     model.doc_string = model.graph.doc_string = "secret"

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.adapting import unit_rows
@@ -150,3 +152,102 @@ def test_an_anchor_changes_nothing_at_all() -> None:
     words = np.random.default_rng(0).normal(size=(1, 3, 2)).astype(np.float32)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     np.testing.assert_array_equal(session.run(None, {ncnn_graph.WORDS: words})[0], words.max(axis=1))
+
+
+IDS = np.array([[4, 0, 2]], np.int32)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [],
+        [helper.make_node("Cast", ["ids"], ["i"], to=TensorProto.INT64)],
+        # As transformers' text towers are exported.
+        [
+            helper.make_node("Cast", ["ids"], ["wide"], to=TensorProto.INT64),
+            helper.make_node("Reshape", ["wide", "same"], ["i"]),
+        ],
+        [helper.make_node("Identity", ["ids"], ["copy"]), helper.make_node("Reshape", ["copy", "same"], ["i"])],
+    ],
+)
+def test_a_table_is_found_behind_ids_of_another_type_or_form(before) -> None:
+    """Both look-ups of one table are the rows that the layer before the graph gives."""
+    model = lookup([])
+    del model.graph.node[:]
+    ids = before[-1].output[0] if before else "ids"
+    nodes = [
+        *before,
+        helper.make_node("Gather", ["table", ids], ["rows"]),
+        helper.make_node("Gather", ["table", "ids"], ["again"]),
+        helper.make_node("Mul", ["rows", "again"], ["y"]),
+    ]
+    model.graph.node.extend(nodes)
+    table = np.arange(10, dtype=np.float32).reshape(5, 2)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(table, "table"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 3]), "same"))
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    np.testing.assert_array_equal(ncnn_graph.take_table_out(model), table)
+    assert not ncnn_graph.compute_in_float(model)
+    assert [value.name for value in model.graph.input] == [ncnn_graph.WORDS]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {ncnn_graph.WORDS: table[IDS]})[0], table[IDS] ** 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda gather: gather.attribute.append(helper.make_attribute("axis", 1)), r"ids up in \['table'\]"),
+        (lambda gather: gather.input.__setitem__(1, "shorter"), "ids up in no table"),
+    ],
+)
+def test_another_way_to_look_up_is_told(change, told) -> None:
+    """Along another axis; or only a part of the ids, whose rows are not those of all of them."""
+    model = lookup([helper.make_node("ReduceMax", ["rows"], ["y"], axes=[1], keepdims=0)])
+    model.graph.initializer.append(numpy_helper.from_array(np.array([[0, 1]]), "few"))
+    model.graph.node.insert(0, helper.make_node("GatherElements", ["ids", "few"], ["shorter"], axis=1))
+    (gather,) = [node for node in model.graph.node if node.op_type == "Gather"]
+    change(gather)
+    with pytest.raises(UnsupportedModelError, match=told):
+        ncnn_graph.take_table_out(model)
+
+
+def test_pixels_that_two_layers_cast_are_floats_for_both() -> None:
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, [1, 2, 2, 3])
+    taken = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 2, 3])
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["a"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["pixels"], ["b"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["a", "b"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", [pixels], [taken])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    ncnn_graph.float_pixels(model)
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == ["Mul"]
+    values = np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"pixels": values})[0], values**2)
+
+
+@given(
+    st.lists(st.integers(1, 4), min_size=2, max_size=4),
+    st.data(),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=25)
+def test_any_sum_is_a_mean_of_as_many(shape, data, keepdims) -> None:
+    places = st.integers(-len(shape), len(shape) - 1)
+    axes = data.draw(st.lists(places, min_size=1, max_size=len(shape), unique_by=lambda axis: axis % len(shape)))
+    graph = helper.make_graph(
+        [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=int(keepdims))],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.array(axes, np.int64), "axes")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert ncnn_graph.sums_as_means(model) == 1
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = values.sum(axis=tuple(axes), keepdims=keepdims)
+    np.testing.assert_allclose(session.run(None, {"x": values})[0], wanted, atol=1e-4)
