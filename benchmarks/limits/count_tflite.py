@@ -85,10 +85,9 @@ class _Graph:
             return 2 * math.prod(out) * math.prod(kernel[1:3])  # (1, h, w, C)
         if node.op == "TRANSPOSE_CONV":
             return 2 * math.prod(self._shape(left)) * kernel[0] * kernel[1] * kernel[2]  # (M, h, w, C)
-        # Whichever side is transposed, the inner length is what the three sizes have in common.
-        rows, columns = out[-2:]
-        elements = math.prod(self._shape(left)[-2:])
-        return 2 * math.prod(out) * (elements // rows if elements % rows == 0 else elements // columns)
+        # Turned or not, the left side has the rows of the result, and the inner length beside them.
+        inner = math.prod(self._shape(left)[-2:]) // out[-2]
+        return 2 * math.prod(out) * inner
 
     def weights(self) -> float:
         """Return bytes of the constants that one inference reads."""
