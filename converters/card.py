@@ -86,4 +86,5 @@ def with_section(before: str, title: str, body: str) -> str:
             inside = line == head
         if not inside:
             kept.append(line)
-    return "\n".join([*kept, "", head, "", body, ""]).replace("\n\n\n", "\n\n")
+    parts = ("\n".join(kept).rstrip("\n"), head, body.strip("\n"))
+    return "\n\n".join(part for part in parts if part) + "\n"

@@ -49,7 +49,7 @@ def photos(folder: Path | None) -> tuple[Path, ...]:
     where = folder or Path(str(files("edgekit.samples") / "photos"))
     if not where.is_dir():
         raise InputError(f"{where}: no such folder of photos")
-    found = tuple(sorted(path for path in where.iterdir() if path.suffix.lower() in _SUFFIXES))
+    found = tuple(sorted(path for path in where.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file()))
     if len(found) < 2:
         raise InputError(f"{where}: holds {len(found)} photos; a conversion is checked on at least two")
     return found

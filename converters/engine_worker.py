@@ -34,12 +34,12 @@ def main(folder: Path, storage: str) -> None:
     pixels = np.load(exchange.array(folder, "pixels"))
     ids = np.load(exchange.array(folder, "reference_token_ids"))
     image = _open(folder / storage / "image.onnx")
-    _store(folder, storage, "image", image, pixels)
     found_image = _tensors(image, "image")
+    _store(folder, storage, "image", image, pixels)
     image.close()
     text = _open(folder / storage / "text.onnx")
-    _store(folder, storage, "text", text, ids)
     found_text = _tensors(text, "text")
+    _store(folder, storage, "text", text, ids)
     if found_text.input.shape[1] == "L":
         rows = [_run(text, row[None]) for row in exchange.trimmed_ids(folder)]
         np.save(exchange.array(folder, f"{storage}_text_{TRIMMED}"), np.concatenate(rows))
@@ -73,10 +73,13 @@ def _tensors(session: Session, tower: str) -> exchange.Tensors:
         raise ConversionError(
             f"{tower}.onnx: has {len(session.inputs)} inputs and {len(session.outputs)} outputs, not 1"
         )
-    return exchange.Tensors(_spec(session.inputs[0], _FREE[tower]), _spec(session.outputs[0], ("N",)))
+    return exchange.Tensors(_spec(session.inputs[0], tower, _FREE[tower]), _spec(session.outputs[0], tower, ("N",)))
 
 
-def _spec(info: TensorInfo, free: tuple[str, ...]) -> TensorSpec:
+def _spec(info: TensorInfo, tower: str, free: tuple[str, ...]) -> TensorSpec:
+    if any(size is None for size in info.shape[len(free) :]):
+        allowed = " and ".join(free)
+        raise ConversionError(f"{tower}.onnx: {info.name} has shape {info.shape}; only {allowed} may be left free")
     shape = tuple(free[i] if size is None else size for i, size in enumerate(info.shape))
     return TensorSpec(info.name, info.dtype, shape)
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from edgekit.converters.records import Tower
 
 GROUP = "edgekit.sources"
+_PHOTOS = ("RGB", "RGBA", "L", "LA", "CMYK")
+_OPAQUE = 255
 
 
 def main(folder: Path) -> None:
@@ -66,7 +68,16 @@ def load_source(source: str, options: SourceOptions) -> SourceModel:
 
 
 def write_references(folder: Path, model: SourceModel, request: exchange.Request) -> None:
-    """Store, for the request's photos and texts, pixels, ids and the framework's own embeddings."""
+    """Store, for the request's photos and texts, pixels, ids and the framework's own embeddings.
+
+    Args:
+        folder: the work folder.
+        model: the source.
+        request: names the photos and holds the texts.
+
+    Raises:
+        InputError: a photo cannot be read, or is a picture that transforms treat differently.
+    """
     from edgekit.preprocess import preprocess
 
     pixels = np.stack([preprocess(photo, model.image, decoding="exact") for photo in request.photos])
@@ -91,7 +102,18 @@ def _upright(photo: str) -> Image.Image:
     from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(Path(photo).read_bytes())) as image:
+        if not _is_photo(image):
+            raise InputError(
+                f"{photo}: a picture of mode {image.mode} (a palette, transparency, deep or other colours), which every "
+                "transform treats in its own way; give a photo in RGB or grey"
+            )
         return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def _is_photo(image: Image.Image) -> bool:
+    """Whether it makes no difference if a transform resizes before it makes an image RGB, or after."""
+    opaque = "A" not in image.getbands() or image.getchannel("A").getextrema()[0] == _OPAQUE
+    return image.mode in _PHOTOS and opaque and "transparency" not in image.info
 
 
 def _facts(model: SourceModel) -> exchange.Facts:

@@ -62,12 +62,18 @@ def towers(
         Per tower, the worst agreement over the batch sizes.
 
     Raises:
-        ConversionError: a tower leaves its limit; the message gives the figures.
+        ConversionError: a tower leaves its limit, or its embeddings have another shape; the message gives the figures.
     """
     found: dict[TowerName, Agreement] = {}
     for tower, kind in kinds.items():
         reference = np.load(exchange.array(folder, f"reference_{tower}"))
-        every = [agreement(_rows(folder, storage, f"{tower}_batch{b}"), reference) for b in BATCHES]
+        rows = [_rows(folder, storage, f"{tower}_batch{b}") for b in BATCHES]
+        if wrong := [found.shape for found in rows if found.shape != reference.shape]:
+            raise ConversionError(
+                f"the {tower} tower stored as {kind} gives embeddings of shape {wrong[0]}, its source "
+                f"{reference.shape}; no bundle was written"
+            )
+        every = [agreement(found, reference) for found in rows]
         # NaN is worse than any number, and compares with none.
         worst = min(every, key=lambda a: -math.inf if math.isnan(a.centred_min) else a.centred_min)
         worst = next((a for a in every if not within(a, LIMITS[kind])), worst)

@@ -68,6 +68,24 @@ def test_one_bad_row_at_one_batch_size_is_enough(folder: Path) -> None:
     assert "(limits 0.9999, 0.999); no bundle was written" in message
 
 
+@pytest.mark.parametrize("shape", [(6, 8), (5, 16), (6, 16, 1)])
+def test_embeddings_of_another_shape_are_told(folder: Path, shape: tuple[int, ...]) -> None:
+    store(folder, f_image_batch5=np.ones(shape, np.float32))
+    with pytest.raises(ConversionError, match=r"the image tower stored as float32 gives embeddings of shape") as caught:
+        verdict.towers(folder, "f", KINDS)
+    assert f"{shape}, its source (6, 16); no bundle was written" in str(caught.value)
+
+
+def test_what_is_not_judged_is_measured_all_the_same(folder: Path) -> None:
+    """A tower that was proven before, in another bundle, may be as far away as it is."""
+    far = np.roll(ROWS, 1, axis=0)
+    store(folder, f_text_batch1=far, f_text_batch5=far)
+    found = verdict.towers(folder, "f", KINDS, unjudged=("text",))
+    assert found["text"] == agreement(far, ROWS)
+    with pytest.raises(ConversionError, match="the text tower"):
+        verdict.towers(folder, "f", KINDS, unjudged=("image",))
+
+
 @pytest.mark.parametrize("which", ["f_image_batch1", "f_image_batch5"])
 def test_nan_is_told_as_nan_whichever_batch_gives_it(folder: Path, which: str) -> None:
     bad = ROWS.copy()
