@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+import remote_stand_in as stand_in
 import ssh_farm
+from edgekit.benchmarks.remote import scripts
+from edgekit.benchmarks.remote.link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +35,31 @@ def make_host(_boards_work: None, tmp_path_factory: pytest.TempPathFactory) -> I
     yield make
     for host in made:
         host.close()
+
+
+@pytest.fixture(scope="module")
+def shared_host(_boards_work: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssh_farm.Host]:
+    """One board for all tests of a file that leave it as a board."""
+    host = ssh_farm.Host(tmp_path_factory.mktemp("shared"))
+    yield host
+    host.close()
+
+
+@pytest.fixture(scope="module")
+def shared_link(shared_host: ssh_farm.Host) -> Iterator[Link]:
+    link = Link(shared_host.address(), stand_in.quick(shared_host.ssh), lambda: None)
+    link.open()
+    yield link
+    link.close()
+
+
+@pytest.fixture
+def link(shared_host: ssh_farm.Host, shared_link: Link) -> Iterator[Link]:
+    """A link to the shared board, whose home is empty and whose processes are ended afterwards."""
+    yield shared_link
+    shared_link.run(scripts.STOP, ["", ""])
+    for entry in shared_host.home.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 @pytest.fixture

@@ -10,40 +10,44 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import remote_stand_in as stand_in
 from edgekit.benchmarks.remote import facts
-from edgekit.benchmarks.remote.link import Link
 from edgekit.benchmarks.remote.records import Board
 from edgekit.benchmarks.remote.ssh_errors import BoardError
 from kernel_tree import program
+from ssh_farm import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from ssh_farm import Host
+    from edgekit.benchmarks.remote.link import Link
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("path")
+
+
+@pytest.fixture(scope="module")
+def shared_host(_boards_work: None, tmp_path_factory: pytest.TempPathFactory, path: Path) -> Iterator[Host]:
+    host = Host(tmp_path_factory.mktemp("board"), config=f"SetEnv PATH={path}")
+    yield host
+    host.close()
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> Path:
+def host(shared_host: Host) -> Host:
+    return shared_host
+
+
+@pytest.fixture
+def tools(path: Path) -> Iterator[Path]:
     """The only folder in the board's search path."""
-    (tmp_path / "bin").mkdir()
-    for tool in ("sh", "cat", "df"):
-        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or tool)
-    return tmp_path / "bin"
-
-
-@pytest.fixture
-def host(make_host: Callable[..., Host], tools: Path) -> Host:
-    return make_host(config=f"SetEnv PATH={tools}")
-
-
-@pytest.fixture
-def link(host: Host) -> Iterator[Link]:
-    found = Link(host.address(), stand_in.quick(host.ssh), lambda: None)
-    found.open()
-    yield found
-    found.close()
+    for tool in ("sh", "cat", "df", "grep", "sleep"):
+        (path / tool).symlink_to(shutil.which(tool) or tool)
+    yield path
+    for entry in path.iterdir():
+        entry.unlink()
 
 
 def python(tools: Path, name: str, version: str = "", real: bool = False, prints: str = "") -> Path:
@@ -57,7 +61,7 @@ def board(host: Host, path: Path | None = None, environment: str = "own") -> Boa
     return Board("b", host.address(), str(path or ""), environment)  # type: ignore[arg-type]
 
 
-def test_the_first_that_is_new_enough_and_runs_is_taken(host: Host, link: Link, tools: Path) -> None:
+def test_the_first_that_is_new_enough_and_runs_is_taken(host: Host, tools: Path, link: Link) -> None:
     python(tools, "python3.13")
     python(tools, "python3.12", "2 7")
     python(tools, "python3.11", "3 11", real=True)
@@ -77,12 +81,12 @@ def test_the_first_that_is_new_enough_and_runs_is_taken(host: Host, link: Link, 
     ("versions", "message"),
     [
         ({}, "no interpreter was found there; edgekit needs Python 3.10 or later: install one, or name it"),
-        ({"python3": "3 9"}, "bin/python3 there is Python 3.9; edgekit needs Python 3.10 or later: install one"),
-        ({"python3.13": "three", "python3": "2 7"}, "bin/python3 there is Python 2.7; edgekit needs"),
+        ({"python3": "3 9"}, "python3 there is Python 3.9; edgekit needs Python 3.10 or later: install one"),
+        ({"python3.13": "three", "python3": "2 7"}, "python3 there is Python 2.7; edgekit needs"),
     ],
 )
 def test_without_one_that_is_new_enough_what_is_there_is_told(
-    host: Host, link: Link, tools: Path, versions: dict[str, str], message: str
+    host: Host, tools: Path, link: Link, versions: dict[str, str], message: str
 ) -> None:
     for name, version in versions.items():
         python(tools, name, version)
@@ -103,22 +107,22 @@ def test_without_one_that_is_new_enough_what_is_there_is_told(
     ],
 )
 def test_an_interpreter_that_answers_something_else_is_refused(
-    host: Host, link: Link, tools: Path, prints: str, told: str
+    host: Host, tools: Path, link: Link, prints: str, told: str
 ) -> None:
     path = python(tools, "odd", "3 11", prints=prints)
-    with pytest.raises(BoardError, match="bin/odd there does not work as Python: ") as caught:
+    with pytest.raises(BoardError, match="odd there does not work as Python: ") as caught:
         facts.inspect(link, board(host, path), str(host.home))
     assert caught.value.ending == "refused"
     assert told in str(caught.value)
 
 
-def test_what_start_up_files_print_is_passed_over(host: Host, link: Link, tools: Path) -> None:
+def test_what_start_up_files_print_is_passed_over(host: Host, tools: Path, link: Link) -> None:
     path = program(tools / "chatty", f'echo 3 11; echo welcome; exec {sys.executable} "$@"')
     found = facts.inspect(link, board(host, path), str(host.home))
     assert found.python == sys.version_info[:2]
 
 
-def test_an_interpreter_without_venv_can_only_be_used_as_it_is(host: Host, link: Link, tools: Path) -> None:
+def test_an_interpreter_without_venv_can_only_be_used_as_it_is(host: Host, tools: Path, link: Link) -> None:
     without = f'exec {sys.executable} -I -c "import sys; sys.modules[\'ensurepip\'] = None; exec(sys.argv[1])" "$3"'
     path = python(tools, "bare", "3 11", prints=without)
     assert facts.inspect(link, board(host, path), str(host.home)).executable == str(path)
@@ -126,5 +130,5 @@ def test_an_interpreter_without_venv_can_only_be_used_as_it_is(host: Host, link:
         facts.inspect(link, replace(board(host, path), environment="new"), str(host.home))
 
 
-def test_a_folder_that_is_not_there_has_no_room(host: Host, link: Link) -> None:
+def test_a_folder_that_is_not_there_has_no_room(host: Host, tools: Path, link: Link) -> None:
     assert facts.state(link, f"{host.home}/none") == ((host.folder / "boot_id").read_text().strip(), 0)

@@ -9,30 +9,26 @@ import pytest
 
 import remote_stand_in as stand_in
 from edgekit.benchmarks.remote import job, scripts
-from edgekit.benchmarks.remote.link import Link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
+    from edgekit.benchmarks.remote.link import Link
     from ssh_farm import Host
 
 RUN = "aaaaaaaaaaaa"
 
 
 @pytest.fixture
-def link(host: Host) -> Iterator[Link]:
-    found = Link(host.address(), stand_in.quick(host.ssh), lambda: None)
-    found.open()
-    found.run(scripts.FOLDER, ["/~/work"])
-    found.run(scripts.LOCK, [str(host.home / "work"), RUN, "key"])
-    yield found
-    found.run(scripts.STOP, ["", RUN])
-    found.close()
+def host(shared_host: Host) -> Host:
+    return shared_host
 
 
 @pytest.fixture
-def work(host: Host) -> job.Job:
+def work(host: Host, link: Link) -> job.Job:
+    link.run(scripts.FOLDER, ["/~/work"])
+    link.run(scripts.LOCK, [str(host.home / "work"), RUN, "key"])
     return job.Job(str(host.home / "work"), RUN, "step")
 
 

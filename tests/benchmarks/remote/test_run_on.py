@@ -19,6 +19,7 @@ from edgekit.errors import InputError
 from kernel_tree import program
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from edgekit.benchmarks.remote.records import RemoteEvent
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 
 NOWHERE = Board("nowhere", Address("", "nowhere.invalid"), sys.executable, "own")
 QUICK = ("--seconds", "0.1")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_wheel() -> Iterator[None]:
+    """Packed once: it is the same, and somebody may edit edgekit while a test runs."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wheel, "build", functools.cache(wheel.build))
+        yield
 
 
 @pytest.mark.parametrize("wrong", ["no bundle", "empty bundle", "output", "argument", "input"])
@@ -141,11 +150,7 @@ def test_an_environment_that_cannot_be_made_is_told_with_what_to_do(
     assert list(host.home.iterdir()) == []
 
 
-def test_a_run_that_went_on_alone_is_joined_to_its_end(
-    host: Host, parcel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Somebody may edit edgekit while this test runs; then it would be another command.
-    monkeypatch.setattr(wheel, "files", functools.cache(wheel.files))
+def test_a_run_that_went_on_alone_is_joined_to_its_end(host: Host, parcel: Path, tmp_path: Path) -> None:
     where, words = stand_in.board(host), ("--seconds", "600")
 
     def enough(event: RemoteEvent) -> None:

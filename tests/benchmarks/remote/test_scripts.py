@@ -15,13 +15,12 @@ import pytest
 
 import remote_stand_in as stand_in
 from edgekit.benchmarks.remote import job, scripts
-from edgekit.benchmarks.remote.link import Link
 from edgekit.benchmarks.remote.ssh_errors import ScriptError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from edgekit.benchmarks.remote.link import Link
     from ssh_farm import Host
 
 OURS, THEIRS = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
@@ -45,14 +44,14 @@ class There:
 
 
 @pytest.fixture
-def there(host: Host) -> Iterator[There]:
-    link = Link(host.address(), stand_in.quick(host.ssh), lambda: None)
-    link.open()
-    base = host.home / "it's here"
+def host(shared_host: Host) -> Host:
+    return shared_host
+
+
+@pytest.fixture
+def there(host: Host, link: Link) -> There:
     link.run(scripts.FOLDER, ["/~/it's here"])
-    yield There(link, base)
-    link.run(scripts.STOP, ["", OURS])
-    link.close()
+    return There(link, host.home / "it's here")
 
 
 def test_the_folder_is_where_it_was_named_and_its_users_alone(host: Host, there: There) -> None:

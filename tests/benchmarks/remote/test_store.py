@@ -16,7 +16,7 @@ from edgekit.benchmarks.results import files
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from edgekit.benchmarks.remote.payload import Payload
@@ -27,19 +27,15 @@ CONTENT = bytes(range(256)) * 4096
 
 
 @pytest.fixture
-def link(host: Host) -> Iterator[Link]:
-    found = opened(host)
-    yield found
-    found.close()
+def host(shared_host: Host, link: Link) -> Host:
+    taken(shared_host, link)
+    return shared_host
 
 
-def opened(host: Host) -> Link:
-    found = Link(host.address(), stand_in.quick(host.ssh), lambda: None)
-    found.open()
+def taken(host: Host, link: Link) -> None:
     base = str(host.home / "work")
-    found.run(scripts.FOLDER, [base])
-    found.run(scripts.LOCK, [base, RUN, "key"])
-    return found
+    link.run(scripts.FOLDER, [base])
+    link.run(scripts.LOCK, [base, RUN, "key"])
 
 
 def described(folder: Path, content: bytes = CONTENT) -> Payload:
@@ -89,7 +85,9 @@ def test_a_file_that_changed_here_is_told_by_its_name_and_is_not_left_there(
 
 def test_a_disk_that_is_full_while_files_arrive_is_told(make_host: Callable[..., Host], tmp_path: Path) -> None:
     host = make_host(disk="600k")
-    link = opened(host)
+    link = Link(host.address(), stand_in.quick(host.ssh), lambda: None)
+    link.open()
+    taken(host, link)
     try:
         with pytest.raises(BoardError, match="work: the board's disk is full; make room") as caught:
             store.send(link, str(host.home / "work"), described(tmp_path), 0, lambda n: None)
