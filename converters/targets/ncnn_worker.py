@@ -41,7 +41,7 @@ def run(job: Job) -> dict[str, Any]:
     if asked["table"]:
         ids = next(blob["name"] for blob in specs["inputs"][0]["blobs"] if blob["dtype"] == "int32")
         table = np.load(job.folder / asked["table"], allow_pickle=False)
-        _look_up_first(param, weights, table, (ids, asked["words"]), half=asked["half"])
+        look_up_first(param, weights, table, (ids, asked["words"]), half=asked["half"])
     layers = _layers(job, param)
     net = _open(job, param, weights)
     for part, path in asked["parts"].items():
@@ -71,8 +71,16 @@ def _convert(job: Job, param: Path, weights: Path) -> None:
         raise RuntimeError(f"pnnx ended with {code}")
 
 
-def _look_up_first(param: Path, weights: Path, table: Any, blobs: tuple[str, str], *, half: bool) -> None:
-    """Put a layer before the others that looks the ids up, in the place of the input that gets the rows."""
+def look_up_first(param: Path, weights: Path, table: Any, blobs: tuple[str, str], *, half: bool) -> None:
+    """Put a layer before the others that looks the ids up, in the place of the input that gets the rows.
+
+    Args:
+        param: the file of layers, changed in place.
+        weights: the file of weights, changed in place.
+        table: float32 (V, W).
+        blobs: names of the ids, and of the rows as the layers read them.
+        half: whether the table is stored in float16, where that holds all of it.
+    """
     import numpy as np
 
     ids, words = blobs

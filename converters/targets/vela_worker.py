@@ -44,8 +44,20 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def summary(text: str) -> dict[str, str]:
-    """Return the one row of Vela's summary by its columns' names."""
+    """Return the last row of Vela's summary by its columns' names.
+
+    Args:
+        text: of the CSV file.
+
+    Returns:
+        Cells as they are written.
+
+    Raises:
+        RuntimeError: it has no row.
+    """
     rows = list(csv.DictReader(text.splitlines()))
+    if not rows:
+        raise RuntimeError("Vela's summary has no row")
     return {name: value for name, value in rows[-1].items() if isinstance(value, str)}
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.targets.averages import spell_averages_out
@@ -84,3 +86,54 @@ def test_weights_are_equal_and_sum_to_one() -> None:
     assert weights.shape == (6, 1, 5, 4)
     np.testing.assert_allclose(weights.sum(axis=(1, 2, 3)), 1, rtol=1e-6)
     assert np.ptp(weights) == 0
+
+
+def test_a_shape_that_is_not_known_is_left() -> None:
+    """The weights of the convolution follow from it."""
+    model = _model("GlobalAveragePool", (1, 6, 1, 1))
+    del model.graph.value_info[:]
+    wanted = _run(model)
+    assert spell_averages_out(model) == 0
+    np.testing.assert_array_equal(_run(model), wanted)
+
+
+@given(st.tuples(*[st.integers(1, 5)] * 3), st.sampled_from([(2, 3), (3, 2), (-2, 3)]), st.booleans())
+@settings(deadline=None, max_examples=20)
+def test_any_picture_is_averaged_channel_by_channel(size, axes, keepdims) -> None:
+    channels = size[0]
+    inside = (1, *size)
+    nodes = [
+        helper.make_node("Relu", ["a"], ["x"]),
+        helper.make_node("ReduceMean", ["x"], ["y"], axes=list(axes), keepdims=int(keepdims)),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, inside)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, channels, 1, 1) if keepdims else (1, channels))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = onnx.shape_inference.infer_shapes(model)
+    assert spell_averages_out(model) == 1
+    onnx.checker.check_model(model, full_check=True)
+    values = np.random.default_rng(0).normal(size=inside).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = np.maximum(values, 0).mean(axis=(2, 3), keepdims=keepdims)
+    np.testing.assert_allclose(session.run(None, {"a": values})[0], wanted, atol=1e-6)
+
+
+def test_two_averages_of_one_picture_do_not_share_names() -> None:
+    nodes = [
+        helper.make_node("Relu", ["a"], ["x"]),
+        helper.make_node("GlobalAveragePool", ["x"], ["m"]),
+        helper.make_node("ReduceMean", ["x"], ["n"], axes=[2, 3], keepdims=1),
+        helper.make_node("Sub", ["m", "n"], ["y"]),
+    ]
+    infos = [("a", SHAPE), ("y", (1, 6, 1, 1))]
+    given_, taken = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in infos)
+    graph = helper.make_graph(nodes, "g", [given_], [taken])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = onnx.shape_inference.infer_shapes(model)
+    assert spell_averages_out(model) == 2
+    onnx.checker.check_model(model, full_check=True)
+    np.testing.assert_allclose(_run(model), 0, atol=1e-7)
