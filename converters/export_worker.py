@@ -104,8 +104,8 @@ def _upright(photo: str) -> Image.Image:
     with Image.open(io.BytesIO(Path(photo).read_bytes())) as image:
         if not _is_photo(image):
             raise InputError(
-                f"{photo}: a picture of mode {image.mode} (a palette, transparency, deep or other colours), which every "
-                "transform treats in its own way; give a photo in RGB or grey"
+                f"{photo}: a picture of mode {image.mode} (a palette, transparency, deep or other colours), which "
+                "every transform treats in its own way; give a photo in RGB or grey"
             )
         return ImageOps.exif_transpose(image).convert("RGB")
 
