@@ -90,11 +90,13 @@ def specialize(bundle: str, out: Path, options: Options, on_stage: Callable[[str
         selection,
     )
     on_stage("packing")
+    # Before: `out` may be the bundle itself.
+    size_before = _size(Path(opened.where))
     pack(job, out)
     return Report(
         bundle=bundle,
         out=str(out),
-        size_before=_size(Path(opened.where)),
+        size_before=size_before,
         size=out.stat().st_size,
         labels=vocabulary.names,
         variants=tuple(variant.id for variant in variants),

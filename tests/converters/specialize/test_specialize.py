@@ -313,3 +313,46 @@ def test_the_starters_quantized_towers_score_as_before(tmp_path: Path, photos: l
             wanted = [{x.label: x.score for x in one} for one in full.classify_many(photos[:2], names)]
             found = scores(tmp_path / "out.edge", photos[:2], None, variant)
             np.testing.assert_allclose(found, [[one[name] for name in names] for one in wanted], atol=1e-5)
+
+
+def test_a_bundle_may_be_specialized_onto_itself(tmp_path: Path, tiny_bundle: Path, labels: Path) -> None:
+    """What is read is not what is being written: the old file is replaced by the whole new one."""
+    place = tmp_path / "mine.edge"
+    place.write_bytes(tiny_bundle.read_bytes())
+    specialize(str(tiny_bundle), tmp_path / "other.edge", Options(labels))
+    report = specialize(str(place), place, Options(labels, keep_text=True))
+    assert report.size_before == tiny_bundle.stat().st_size
+    assert report.size == place.stat().st_size
+    assert verify(open_bundle(place)).passed
+    again = specialize(str(place), place, Options(labels))
+    assert (again.size_before, again.text_kept) == (report.size, False)
+    made, other = (open_bundle(path).manifest for path in (place, tmp_path / "other.edge"))
+    assert made.labels == other.labels
+    assert [step.action for step in made.provenance] == ["convert", "specialize", "specialize"]
+    with pytest.raises(InputError, match="text tower"):
+        specialize(str(place), place, Options(labels))
+    assert verify(open_bundle(place)).passed
+
+
+def test_labels_and_prompts_of_any_script_keep_their_scores(tmp_path: Path, tiny_bundle: Path) -> None:
+    """Prompts are averaged as `embed_labels` does, whatever is written in them."""
+    words = ["Katze", "猫", "القط", "🐈‍⬛", "a" * 200, "e\u0301tui", "[PAD]", "{{}}"]
+    texts = {"猫": ("一枚の猫の写真", "a cat"), "Katze": ("a cat", "two cat")}
+    lines = [f"{word}\t{';'.join(texts[word])}" if word in texts else word for word in words]
+    path = tmp_path / "labels.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    specialize(str(tiny_bundle), tmp_path / "out.edge", Options(path, templates=("one {} parked", "{}!")))
+    with edgekit.load(tmp_path / "out.edge") as small, edgekit.load(tiny_bundle) as full:
+        pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+        found = small.classify_many(list(pixels))
+        prompts = {w: texts.get(w, (f"one {w} parked", f"{w}!")) for w in words}
+        rows = {}
+        for word, own in prompts.items():
+            mean = full.embed_texts(list(own)).astype(np.float64).mean(axis=0)
+            rows[word] = mean / np.linalg.norm(mean)
+        logits = 20.0 * full.embed_images(list(pixels)).astype(np.float64) @ np.stack([rows[w] for w in words]).T
+        expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+        expected /= expected.sum(axis=1, keepdims=True)
+    for one, wanted in zip(found, expected, strict=True):
+        scored = {entry.label: entry.score for entry in one}
+        np.testing.assert_allclose([scored[word] for word in words], wanted, atol=1e-5)
