@@ -26,10 +26,13 @@ def count(bundle: Bundle, variant: str, tower: TowerName, *, batch: int = 1, len
         The work; its `uncounted` is empty where everything was counted.
 
     Raises:
-        InputError: there is no such variant or tower.
+        InputError: there is no such variant or tower, or `batch` or `length` is less than 1.
         ExecutionError: files of its format cannot be counted.
         MissingDependencyError: a package that reads the file is not installed.
     """
+    for name, size in (("batch", batch), ("length", 1 if length is None else length)):
+        if size < 1:
+            raise InputError(f"{bundle.where}: {variant}: {name} is {size}; give 1 or more")
     record, chosen = tower_of(bundle, variant, tower), find(bundle, variant)
     shape = input_shape(bundle, record, batch=batch, length=length)
     data = bytes(bundle.read(record.artifact))

@@ -62,7 +62,7 @@ def profile(
         The profile; where the engine offers no profiler, one whose `reason` says so.
 
     Raises:
-        InputError: there is no such variant or tower, or no run is asked for.
+        InputError: there is no such variant or tower, no run is asked for, or no input is given.
         RuntimeUnavailableError: nothing here opens the variant.
         ExecutionError: the engine refused the model, or failed on an input.
     """
@@ -71,6 +71,8 @@ def profile(
     record = tower_of(bundle, variant, tower)
     choice = list_choices(bundle, variant, runtime, device)[0][0]
     given = inputs if inputs is not None else golden_inputs(bundle, record, tower)
+    if not given:
+        raise InputError("a profile without an input says nothing; give one, or None for the bundle's golden ones")
     head: dict[str, Any] = {
         "bundle": bundle.manifest.name,
         "variant": variant,

@@ -54,7 +54,7 @@ def roofline(
         with ONNX Runtime's peak, and `kind` says so.
 
     Raises:
-        InputError: there is no such variant or tower, or the time is not above 0.
+        InputError: there is no such variant or tower, the time is not above 0, or a size is less than 1.
         ExecutionError: the work cannot be counted, or a limit cannot be measured here; the message says which.
     """
     where = f"{bundle.where}: {variant}: {tower} tower"

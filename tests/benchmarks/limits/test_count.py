@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import litert_towers
 import tiny_bundle
 from edgekit.benchmarks.limits.count import count
+from edgekit.benchmarks.limits.roofline import roofline
 from edgekit.bundle.manifest import Manifest
 from edgekit.bundle.reader import Bundle, open_bundle
 from edgekit.errors import ExecutionError, InputError
@@ -64,6 +67,26 @@ def test_the_starters_image_tower_has_the_published_count() -> None:
 def test_what_is_not_there_is_told(both: Bundle, variant: str, tower: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         count(both, variant, tower)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, -1])
+@pytest.mark.parametrize("variant", ["fp32", "litert"])
+def test_no_sample_and_no_text_are_no_work(both: Bundle, variant: str, size: int) -> None:
+    with pytest.raises(InputError, match=f"{variant}: batch is {size}; give 1 or more"):
+        count(both, variant, "image", batch=size)
+    with pytest.raises(InputError, match=f"{variant}: length is {size}; give 1 or more"):
+        count(both, variant, "text", length=size)
+    with pytest.raises(InputError, match="batch is 0"):
+        roofline(both, variant, "image", milliseconds=1.0, batch=0)
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(1, 40), st.integers(1, 8))
+def test_both_formats_count_the_same_for_any_size(both: Bundle, batch: int, length: int) -> None:
+    for tower, sizes in (("image", {}), ("text", {"length": length})):
+        onnx, lite = (count(both, variant, tower, batch=batch, **sizes) for variant in ("fp32", "litert"))  # type: ignore[arg-type]
+        assert onnx.flops == lite.flops
+        assert onnx.transfer == lite.transfer
 
 
 def test_another_format_cannot_be_counted(tmp_path: Path) -> None:

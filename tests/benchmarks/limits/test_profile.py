@@ -134,6 +134,22 @@ def test_wrong_use_is_told(tiny_bundle: Path, variant: str, tower: str, runs: in
         profile(open_bundle(tiny_bundle), variant, tower, runs=runs)  # type: ignore[arg-type]
 
 
+def test_no_input_at_all_is_told(tiny_bundle: Path) -> None:
+    with pytest.raises(InputError, match="a profile without an input says nothing; give one, or None"):
+        profile(open_bundle(tiny_bundle), "fp32", "image", inputs=[])
+
+
+def test_inputs_take_turns_and_the_first_ones_only_warm_up(tiny_bundle: Path) -> None:
+    """Three inferences warm up; of two inputs of other sizes each is run as often as its turns come."""
+    pixels = [np.zeros((n, 32, 32, 3), np.uint8) for n in (1, 64)]
+    found = profile(open_bundle(tiny_bundle), "fp32", "image", threads=1, inputs=pixels, runs=8)
+    assert (found.runs, found.batch) == (8, 1)
+    small = profile(open_bundle(tiny_bundle), "fp32", "image", threads=1, inputs=pixels[:1], runs=8)
+    # Half of the inferences have 64 times the work.
+    assert found.ms > 2 * small.ms
+    assert {node.name for node in found.nodes} == {node.name for node in small.nodes}
+
+
 def test_a_broken_graph_is_told(tmp_path: Path) -> None:
     bundle = open_bundle(tiny_bundle.build(tmp_path / "bad.edge", variants=("fp32", "malformed")))
     with pytest.raises(ExecutionError, match="malformed"):
