@@ -98,9 +98,9 @@ def convert(source: str, out: Path, options: ConvertOptions, on_stage: Callable[
         ConversionError: the source cannot be exported, or the result disagrees with it.
     """
     start = time.monotonic()
-    _check(out, options)
-    photos = check_inputs.photos(options.photos)
     try:
+        _check(out, options)
+        photos = check_inputs.photos(options.photos)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
             folder = Path(name)
             tokenizer = str(options.tokenizer.absolute()) if options.tokenizer else ""
