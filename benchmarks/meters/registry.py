@@ -49,7 +49,7 @@ def look(root: Path | None = None) -> tuple[tuple[Meter, ...], tuple[Absent, ...
         # Code of others: whatever goes wrong in it is told, and costs only this meter.
         try:
             meter = cast("Meter", entry.load()(root or Path("/")))
-            presence = meter.present()
+            presence = _asked(meter)
         except Exception as error:
             missing.append(Absent(entry.name, f"is broken: {type(error).__name__}: {error} ({entry.value})"))
             continue
@@ -97,7 +97,7 @@ def create(spec: str, root: Path | None = None) -> Meter:
         factory = entry.load()
         takes = len(inspect.signature(factory).parameters) >= len(arguments)
         meter = cast("Meter", factory(*arguments)) if takes else None
-        presence = Presence(False, f"takes no setting; write only {name}") if meter is None else meter.present()
+        presence = Presence(False, f"takes no setting; write only {name}") if meter is None else _asked(meter)
     except InputError:
         raise
     except Exception as error:
@@ -105,6 +105,15 @@ def create(spec: str, root: Path | None = None) -> Meter:
     if meter is None or not presence.ok:
         raise InputError(f"the meter {name} cannot be used: {presence.reason}")
     return meter
+
+
+def _asked(meter: Meter) -> Presence:
+    """Say whether a meter works here; whatever else it must offer is asked for too, while its errors can be told."""
+    presence = meter.present()
+    found = Presence(bool(presence.ok), str(presence.reason))
+    if found.ok and (not meter.channels() or not meter.period() >= 0 or not meter.name):
+        raise TypeError("it says that it works, but has no name, no channel or no period")
+    return found
 
 
 def choose(specs: Sequence[str], root: Path | None = None) -> list[Meter]:

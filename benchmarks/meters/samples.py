@@ -14,7 +14,7 @@ from edgekit.benchmarks.results.energy_records import Series
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edgekit.benchmarks.meters.protocol import Channel, Meter
+    from edgekit.benchmarks.meters.protocol import Channel, Logged, Meter
 
 Key = tuple[str, str]
 """Name of the meter, and name of the series (`series_name`)."""
@@ -123,6 +123,24 @@ def values(meter: Meter) -> dict[str, float]:
             with suppress(TypeError, ValueError, OverflowError):
                 if math.isfinite(number := float(value)):
                     found[name] = number
+    return found
+
+
+def logged(meter: Logged) -> dict[str, tuple[tuple[int, ...], tuple[float, ...]]]:
+    """Ask a meter with stamps of its own what came.
+
+    Args:
+        meter: that was started.
+
+    Returns:
+        Stamps and values by channel name, as `values` takes them: a log that is gone by now costs its own values, and
+        not a whole run; `edgekit.benchmarks.meters.merge` can join it later.
+    """
+    found = {}
+    with suppress(Exception):
+        for name, (stamps, came) in meter.logged().items():
+            pairs = [(stamp, value) for stamp, value in zip(stamps, came, strict=False) if math.isfinite(value)]
+            found[name] = (tuple(stamp for stamp, _ in pairs), tuple(value for _, value in pairs))
     return found
 
 

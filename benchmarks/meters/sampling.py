@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edgekit.benchmarks.meters.protocol import Commanding, Logged
-from edgekit.benchmarks.meters.samples import Key, Readings, made, series_name, values
+from edgekit.benchmarks.meters.samples import Key, Readings, logged, made, series_name, values
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Sampler:
         """
         polled = [series for readings in self._readings for series in readings.series(begin_ns)]
         for meter in self._logged:
-            came = meter.logged()
+            came = logged(meter)
             for channel in self._of_logged[meter.name]:
                 times, values = came.get(channel.name, ((), ()))
                 polled.append(made(meter.name, channel, times, values, begin_ns))

@@ -34,10 +34,24 @@ cd "$base" && pwd -P
 """
 """Make the folder; prints its absolute path."""
 
-STATE = """
-cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo
-df -Pk "$1" | { read -r _; read -r _ _ _ free _; echo "$free"; }
+_NOW = """
+now() {
+  cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo
+  df -Pk "$1" | {
+    read -r _; read -r line; set -f; set -- $line
+    # The name of a share may have spaces in it: the figures are where the percentage follows them.
+    while [ $# -gt 5 ] && case $2$3$4 in *[!0-9]*) true ;; *) case $5 in *%|-) false ;; esac ;; esac; do shift; done
+    echo "$4"
+  }
+}
 """
+
+STATE = (
+    _NOW
+    + """
+now "$1"
+"""
+)
 """Print the identifier of the boot, and KiB that are free."""
 
 INTERPRETERS = """
@@ -135,7 +149,9 @@ echo "$code $begin $end" >'{name}.ended.new' && mv '{name}.ended.new' '{name}.en
 """
 """A job: leaves its exit code, and the seconds since boot at its begin and end."""
 
-LOOK = """
+LOOK = (
+    _NOW
+    + """
 cd "$1/runs/$2" 2>/dev/null || { echo missing; exit 0; }
 touch "$1/lock/owner"
 read -r pid 2>/dev/null <"$3.pid"
@@ -144,11 +160,11 @@ elif [ "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$(pwd -P)" ]; then echo r
 elif [ -e "$3.ended" ]; then echo "ended $(cat "$3.ended")"
 elif [ -e "$3.pid" ]; then echo gone
 else echo starting; fi
-cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo
-df -Pk . | { read -r _; read -r _ _ _ free _; echo "$free"; }
+now .
 [ -f "$3.log" ] && tail -c "+$(($4 + 1))" "$3.log" | head -c "$5"
 :
 """
+)
 """Print how the job ``$3`` of run ``$2`` stands, the boot, KiB free, and ``$5`` bytes of its log from ``$4`` on."""
 
 RESULTS = (
@@ -171,7 +187,7 @@ STOP = (
     f"""
 variable={RUN_VARIABLE}
 """
-     """
+    """
 for file in /proc/[0-9]*/environ; do
   pid=${file#/proc/}; pid=${pid%/environ}
   [ "$pid" = $$ ] || { grep -q "$variable=$2" "$file" 2>/dev/null && found="$found $pid"; }

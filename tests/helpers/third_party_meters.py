@@ -38,6 +38,15 @@ class Talks(Ours):
 class Ends(Ours):
     name = "ends"
     def period(self): raise RuntimeError("the chip is gone")
+class Answers(Ours):
+    name = "answers"
+    def present(self): return None
+class Empty(Ours):
+    name = "empty"
+    def channels(self): return ()
+class Half(Ours):
+    name = "half"
+    channels = None
 """
 MODULE = "third_party_meters_of_a_test"
 

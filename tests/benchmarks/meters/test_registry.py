@@ -49,6 +49,30 @@ def test_broken_meters_are_told_and_stop_nobody(tmp_path: Path, monkeypatch: pyt
             registry.create(name)
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("Answers", "AttributeError: 'NoneType' object has no attribute 'ok'"),
+        ("Ends", "RuntimeError: the chip is gone"),
+        ("Half", "TypeError: 'NoneType' object is not callable"),
+        ("Empty", "TypeError: it says that it works, but has no name, no channel or no period"),
+    ],
+)
+def test_a_meter_that_is_only_half_of_one_is_told_before_a_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, told: str
+) -> None:
+    register(tmp_path, monkeypatch, {"odd": kind, "ours": "Ours"})
+    found, missing = registry.look(tmp_path / "root")
+    assert [meter.name for meter in found] == ["ours"]
+    (odd,) = (each for each in missing if each.name == "odd")
+    assert odd.reason.startswith(f"is broken: {told} (")
+    with pytest.raises(InputError, match="the meter odd is broken: ") as caught:
+        registry.create("odd")
+    assert told in str(caught.value)
+    assert "ours = " not in listing.text(tmp_path / "root").splitlines()[0]
+    assert f"not here: {odd.reason}" in listing.text(tmp_path / "root")
+
+
 def test_a_meter_that_a_user_names_must_work(tmp_path: Path) -> None:
     hwmon(tmp_path, 0, "ina219", power1_input="3000000")
     assert [m.name for m in registry.choose(["ina2xx=device"], tmp_path)] == ["ina2xx"]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 import time
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.benchmarks.meters.csv_log import CsvLog
 from edgekit.benchmarks.meters.protocol import Channel, Presence
 from edgekit.benchmarks.meters.samples import Readings, made, values
 from edgekit.benchmarks.meters.sampling import Sampler
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 POWER, COUNTER = Channel("VDD", "power", "W"), Channel("package-0", "energy", "J", wraps=100.0)
 
@@ -86,6 +90,32 @@ def test_a_reader_that_gives_anything_stops_neither_the_sampler_nor_the_others()
     assert len(other.values) == good.reads
     assert sampler.rates["odd"].missed == odd.reads - len(one.values)
     assert sampler.rates["good"].missed == 0
+
+
+class OddLog(Odd):
+    """The same with stamps of its own."""
+
+    def start(self) -> None:
+        """Nothing is to be opened."""
+
+    def stop(self) -> None:
+        """Nor closed."""
+
+    logged = Odd.read
+
+
+def test_a_log_that_is_gone_at_the_end_takes_no_other_meter_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "usb.csv"
+    path.write_text("time,power\n1780000000,5\n")
+    odd = OddLog({"VDD": ((1, 2, 3), (1.0, float("nan"), 3.0))}, OSError("unplugged"), {"VDD": 7}, name="odd")
+    with Sampler([CsvLog(tmp_path, str(path)), odd, Odd({"VDD": 2.0}, name="good")], 0.01) as sampler:
+        path.unlink()
+    for came in ((1.0, 3.0), (), ()):
+        by_meter = {one.meter: one for one in sampler.series(0)}
+        assert by_meter["odd"].values == came
+        assert by_meter["csv-log"].values == ()
+        assert set(by_meter["good"].values) == {2.0}
+    assert by_meter["csv-log"].name == "power usb.csv", "which then tells that it gave no samples"
 
 
 @settings(max_examples=50, deadline=None)

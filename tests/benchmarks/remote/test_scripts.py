@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shlex
 import sys
 import tarfile
 import time
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import remote_stand_in as stand_in
-from edgekit.benchmarks.remote import job, scripts
+from edgekit.benchmarks.remote import facts, job, scripts
+from edgekit.benchmarks.remote.link import Link
 from edgekit.benchmarks.remote.ssh_errors import ScriptError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from edgekit.benchmarks.remote.link import Link
     from ssh_farm import Host
 
 OURS, THEIRS = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
@@ -209,3 +211,20 @@ def test_cleaning_touches_no_folder_that_edgekit_did_not_make(host: Host, there:
     (other / "objects/wedding.jpg").write_text("dear")
     there.link.run(scripts.CLEAN, [str(other), OURS, "all"])
     assert (other / "objects/wedding.jpg").read_text() == "dear"
+
+
+@pytest.mark.parametrize("name", ["plain", "my big share", "//nas/100 % of it", "5 6 7 8% 9"])
+def test_the_room_on_a_disk_is_told_whatever_its_name(
+    make_host: Callable[..., Host], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "a disk/runs" / OURS).mkdir(parents=True)
+    disk = shlex.quote(str(tmp_path / "a disk"))
+    made = f"mount -t tmpfs -o size=8m {shlex.quote(name)} {disk} && mkdir -p {disk}/runs/{OURS}"
+    host = make_host(mounts=made)
+    link = Link(host.address(), stand_in.quick(host.ssh), lambda: None)
+    link.open()
+    try:
+        assert facts.state(link, str(tmp_path / "a disk"))[1] == 8 << 20
+        assert job.look(link, job.Job(str(tmp_path / "a disk"), OURS, "run"), 0).free == 8 << 20
+    finally:
+        link.close()
