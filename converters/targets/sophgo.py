@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.quantize.data import CALIBRATION
+from edgekit.converters.quantize.data import CALIBRATION, SEARCH
 from edgekit.converters.targets import onnx_target, prepare_worker, steps
 from edgekit.converters.targets.records import Built, Chip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgekit.converters.targets.mixing import Mix
     from edgekit.converters.targets.records import Precision, TowerJob
 
 TOOLCHAIN = "sophgo"
@@ -20,10 +21,18 @@ TOOLCHAIN = "sophgo"
 _WORKER = Path(__file__).with_name("sophgo_worker.py")
 _BM = {"bm1684x": "32 TOPS, SE7 and SM7", "bm1688": "16 TOPS, two cores, SE9"}
 _CV = {"cv181x": "0.5 TOPS, RISC-V: Milk-V Duo 256M, LicheeRV Nano", "cv183x": "0.5 TOPS, ARM64"}
+_WIDE = {"bmodel": "F16", "cvimodel": "BF16"}
+_NAMED = 8
+"""Parts of a tower that a card names."""
 
 
 class Sophgo:
-    """tpu-mlir 1.30.2 for the BM family: ``.bmodel`` files."""
+    """tpu-mlir 1.30.2 for the BM family: ``.bmodel`` files.
+
+    ``hybrid`` computes in 8 bits but for what has to stay in the family's 16. That is measured without the tool, on an
+    emulated chip (see `mixing`): as few steps as reach the goal there, then safer choices. The first that reaches it as
+    the vendor's interpreter computes it, on inputs that take no part in the proof, is compiled and simulated.
+    """
 
     _format = "bmodel"
     _chips = _BM
@@ -75,7 +84,7 @@ class SophgoCv(Sophgo):
 
     _format = "cvimodel"
     _chips = _CV
-    _precisions = ("bf16", "w8a8")
+    _precisions = ("bf16", "w8a8", "hybrid")
 
 
 def build(job: TowerJob, precision: Precision, suffix: str, on_stage: Callable[[str], None]) -> Built:
@@ -103,7 +112,14 @@ def build(job: TowerJob, precision: Precision, suffix: str, on_stage: Callable[[
     given = onnx_target.input_spec(job, prepared)
     taken = steps.projection(prepared.dimension)
     artifact = job.folder / f"{job.tower}.{suffix}"
-    request = _request(job, precision, prepared, given, artifact.name)
+    mixes: tuple[Mix, ...] = ()
+    if precision == "hybrid":
+        mixes = steps.mixes(job, prepared, on_stage, symmetric=True).mixes
+    request = {
+        **_request(job, precision, prepared, given, artifact.name),
+        "wide": _WIDE[suffix],
+        "choices": [list(mix.nodes) for mix in mixes],
+    }
     answer = steps.in_toolchain(job, TOOLCHAIN, _WORKER, request, on_stage)
     return Built(
         files=(artifact, steps.sidecar(artifact, job.chip.name, given, taken)),
@@ -111,7 +127,7 @@ def build(job: TowerJob, precision: Precision, suffix: str, on_stage: Callable[[
         output=taken,
         rows=steps.proof_rows(job, prepared.dimension),
         precision=precision,
-        facts=_facts(answer.result, prepared, precision),
+        facts=_facts(answer.result, prepared, precision, mixes),
         toolchain={"tpu-mlir": str(answer.result["version"])},
         seconds=answer.seconds,
         peak_bytes=answer.peak_bytes,
@@ -129,15 +145,40 @@ def _request(
         "shape": list(given.shape),
         "mean": list(prepared.mean),
         "std": list(prepared.std),
-        "cosine": job.goal,
+        "goal": job.goal,
         "calibration": str(job.inputs[CALIBRATION].absolute()),
+        "search": str(job.inputs[SEARCH].absolute()),
+        "reference": str(job.reference.absolute()),
         "parts": steps.proof_inputs(job),
         "out": out,
     }
 
 
-def _facts(result: dict[str, Any], prepared: prepare_worker.Facts, precision: Precision) -> dict[str, str]:
+def _facts(
+    result: dict[str, Any], prepared: prepare_worker.Facts, precision: Precision, mixes: tuple[Mix, ...]
+) -> dict[str, str]:
     facts = {"ranges from": "the calibration inputs"} if precision in ("w8a8", "hybrid") else {"ranges from": "none"}
     if precision == "hybrid":
-        facts["layers in float16"] = ", ".join(result["floats"]) or "none"
+        facts |= _mixture(result, mixes)
     return {**facts, **steps.graph_facts(prepared.unknown, masks=prepared.masks)}
+
+
+def _mixture(result: dict[str, Any], mixes: tuple[Mix, ...]) -> dict[str, str]:
+    tried, taken = result["attempts"], result["attempts"][result["chosen"]]
+    mix = mixes[result["chosen"]]
+    facts = {
+        "attempts": "; ".join(_told(one) for one in tried),
+        "layers in 16 bits": f"{taken['layers']} of {taken['of']}",
+        "nodes": f"{taken['own']} have a layer, {taken['merged']} were merged into one, {taken['none']} have none",
+        "chosen by": f"centred cosine {mix.reached:.4f} on an emulated chip",
+    }
+    if mix.steps:
+        more = len(mix.steps) - _NAMED
+        named = "; ".join(mix.steps[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        facts["parts in 16 bits, the most sensitive for their size first"] = named
+    return facts
+
+
+def _told(attempt: dict[str, Any]) -> str:
+    same = "" if attempt["same"] is None else f", the simulator agrees with it to {attempt['same']:.4f}"
+    return f"{attempt['layers']} layers: centred cosine {attempt['reached']:.4f} by the vendor's interpreter{same}"
