@@ -106,7 +106,7 @@ def table(report: Report) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in report.rows:
-        shown = f"refused: {row.reason}" if row.measured is None else f"{row.measured:.3f} | {row.error:+.3%}"
+        shown = f"refused: {row.reason} | " if row.measured is None else f"{row.measured:.3f} | {row.error:+.3%}"
         rate = f"{row.rate:.1f} | {row.jitter:.0%} | {1000 * row.longest:.0f} ms"
         lines.append(f"| {row.title} | {row.rail}, {row.scope} | {row.true:.3f} | {shown} | {rate} |")
     return "\n".join([*lines, "", f"Sampling took {report.cost:.1%} of one processor."])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import locations
 from edgekit.atomic import write_bytes
-from edgekit.errors import ExecutionError
+from edgekit.errors import ExecutionError, InputError
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -52,7 +52,10 @@ def build(cache: Path) -> Path:
     data = pack(files(), found)
     path = cache / hashlib.sha256(data).hexdigest()[:16] / f"{_PACKAGE}-{found.version}-py3-none-any.whl"
     if not path.is_file() or path.read_bytes() != data:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{path.parent}: the folder for wheels cannot be made: {error.strerror}") from error
         write_bytes(path, data)
     return path
 

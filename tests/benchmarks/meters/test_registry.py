@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,3 +116,18 @@ def test_the_command_prints_both_forms() -> None:
     assert done.exit_code == 0
     assert "csv-log" in done.output
     assert {"present", "absent"} == set(json.loads(CliRunner().invoke(command.main, ["--json"]).output))
+
+
+@pytest.mark.parametrize(
+    ("module", "spec", "told"),
+    [
+        ("pynvml", "nvml", 'the package nvidia-ml-py is not installed: pip install "edgekit[nvml]"'),
+        ("serial", "serial-log=/dev/ttyUSB0", 'the package pyserial is not installed: pip install "edgekit[serial]"'),
+    ],
+)
+def test_a_package_that_is_missing_is_named_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, module: str, spec: str, told: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=re.escape(f"cannot be used: {told}")):
+        registry.create(spec)

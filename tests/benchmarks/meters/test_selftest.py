@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -57,6 +58,17 @@ def test_the_report_is_a_table(report: selftest.Report) -> None:
     assert len(lines) == 2 + len(FAKED) + 2
     assert lines[-1].startswith("Sampling took")
     assert all(line.count("|") == lines[0].count("|") for line in lines[: 2 + len(FAKED)])
+
+
+def test_a_row_that_was_refused_has_its_reason_in_the_table() -> None:
+    good = selftest.Row("Jetson", "ina3221", "VDD_IN", "device", 40.0, 40.2, "", 49.9, 0.01, 0.03)
+    bad = replace(good, title="Battery", measured=None, reason="battery gave 3 samples")
+    lines = selftest.table(selftest.Report((good, bad), 0.05)).splitlines()
+    assert [line.count("|") for line in lines[:4]] == [9, 9, 9, 9], "as many columns as the head"
+    assert lines[2] == "| Jetson | VDD_IN, device | 40.000 | 40.200 | +0.500% | 49.9 | 1% | 30 ms |"
+    assert lines[3] == "| Battery | VDD_IN, device | 40.000 | refused: battery gave 3 samples |  | 49.9 | 1% | 30 ms |"
+    assert lines[5] == "Sampling took 5.0% of one processor."
+    assert bad.error is None
 
 
 def test_without_umockdev_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import email
+import hashlib
+import io
 import os
 import platform
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -18,6 +24,7 @@ from packaging.utils import parse_wheel_filename
 from edgekit.benchmarks.remote import environment, tags, wheel
 from edgekit.benchmarks.remote.records import Address, Board, Facts
 from edgekit.benchmarks.remote.ssh_errors import BoardError
+from edgekit.errors import ExecutionError, InputError
 
 LIBC = platform.libc_ver()
 HERE = Facts(
@@ -163,3 +170,48 @@ def test_plans_quote_and_repeat(tmp_path):
     assert offline.place != plan.place
     syntax = subprocess.run(["sh", "-n"], input=plan.program + "\n" + there.program, text=True, check=False)
     assert syntax.returncode == 0
+
+
+def test_the_list_of_a_wheels_files_is_right_for_names_of_any_kind():
+    content = {"a/b.py": b"1", 'c,"d".txt': b"", "e f.bin": bytes(range(256)), "é.py": b"\r\n"}
+    metadata = distribution("edgekit")
+    made = wheel.pack(content, metadata)
+    assert wheel.pack(dict(reversed(content.items())), metadata) == made, "whatever order they come in"
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+        assert all(info.date_time == (1980, 1, 1, 0, 0, 0) for info in archive.infolist())
+    (record,) = (name for name in found if name.endswith(".dist-info/RECORD"))
+    rows = list(csv.reader(found[record].decode().splitlines()))
+    assert {name for name, _, _ in rows} == set(found)
+    assert content.items() <= found.items()
+    for name, digest, size in rows:
+        if name == record:
+            assert (digest, size) == ("", "")
+            continue
+        # The specification of recorded files: base64url without '=' of the raw digest.
+        expected = base64.urlsafe_b64encode(hashlib.sha256(found[name]).digest()).decode().rstrip("=")
+        assert (digest, size) == (f"sha256={expected}", str(len(found[name])))
+    described = email.message_from_bytes(found[record.replace("RECORD", "METADATA")])
+    assert (described["Name"], described["Version"]) == ("edgekit", metadata.version)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(wheel, "files", lambda: {"a.py": b""})
+    (tmp_path / "cache").touch()
+    with pytest.raises(InputError, match=r"cache/[0-9a-f]{16}: the folder for wheels cannot be made: Not a directory"):
+        wheel.build(tmp_path / "cache")
+    one = wheel.build(tmp_path / "other")
+    monkeypatch.setattr(wheel, "files", lambda: {"a.py": b"changed"})
+    other = wheel.build(tmp_path / "other")
+    assert one.name == other.name
+    assert one.parent != other.parent, "a folder for each content"
+
+
+def test_an_edgekit_that_was_not_installed_says_so(tmp_path, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(wheel, "distribution", missing)
+    with pytest.raises(ExecutionError, match="edgekit: has no metadata here; install it by pip"):
+        wheel.build(tmp_path)
+    assert list(tmp_path.iterdir()) == []
