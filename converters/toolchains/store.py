@@ -43,12 +43,9 @@ def python(name: str) -> Path:
 
 
 def installed(toolchain: Toolchain) -> Installed | None:
-    """Return what is installed of a toolchain; None when it is absent, unfinished, or of another lock."""
-    try:
-        record = schema.loads(Installed, (folder(toolchain.name) / OK).read_bytes(), OK)
-    except (OSError, InputError):
-        return None
-    return record if record.lock == catalog.digest(toolchain) and python(toolchain.name).exists() else None
+    """Return what is installed of a toolchain; None when it is absent, unfinished, damaged, or of another lock."""
+    found = _look(toolchain)
+    return found if isinstance(found, Installed) else None
 
 
 def require(toolchain: Toolchain) -> Installed:
@@ -61,14 +58,12 @@ def require(toolchain: Toolchain) -> Installed:
         Its record.
 
     Raises:
-        MissingDependencyError: it is not installed, or not as this version of edgekit wants it.
+        MissingDependencyError: it is not installed, or not as this version of edgekit wants it; the message says which.
     """
-    found = installed(toolchain)
-    if found is None:
-        outdated = (folder(toolchain.name) / OK).exists()
-        why = "is of another version than this edgekit's" if outdated else "is not installed"
+    found = _look(toolchain)
+    if not isinstance(found, Installed):
         raise MissingDependencyError(
-            f"the toolchain {toolchain.name} {why}; run 'edgekit toolchain install {toolchain.name}' "
+            f"the toolchain {toolchain.name} {found}; run 'edgekit toolchain install {toolchain.name}' "
             f"({toolchain.disk_mb / 1000:.1f} GB, about {toolchain.minutes} min)"
         )
     return found
@@ -127,6 +122,20 @@ def clean_environment() -> dict[str, str]:
     """Return this process's environment without what would lead another Python to this one's packages."""
     hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
     return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+def _look(toolchain: Toolchain) -> Installed | str:
+    """Return what is installed, or why nothing usable is."""
+    try:
+        record = schema.loads(Installed, (folder(toolchain.name) / OK).read_bytes(), OK)
+    except OSError:
+        return "is not installed"
+    except InputError as error:
+        return f"is damaged ({error})"
+    if record.lock != catalog.digest(toolchain):
+        return "is of another version than this edgekit's"
+    # The environment points to the Python that made it, which may have been removed or renamed since.
+    return record if python(toolchain.name).exists() else f"has lost its Python, {python(toolchain.name)}"
 
 
 def _build(toolchain: Toolchain, home: Path, on_stage: Callable[[str], None]) -> Installed:

@@ -24,7 +24,9 @@ _LOG = "tool.log"
 _TAIL = 12
 _POLL = 0.1
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_LICENCE = re.compile(r"licen[cs]e", re.IGNORECASE)
+_REFUSAL = r"\b(?:no|not|invalid|expired|missing|fail\w*|denied|den(?:y|ies)|error|unable|require[ds]?|unavailable)\b"
+# A licence that is named beside a refusal in one line; tools also name the one that they are published under.
+_LICENCE = re.compile(rf"{_REFUSAL}.*licen[cs]e|licen[cs]e.*{_REFUSAL}", re.IGNORECASE)
 _GB = 1e9
 
 

@@ -19,7 +19,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bare():
     """Nothing but a Python."""
     return Toolchain("bare", "Tests.", "none", (HERE,), "any", 1, 1, (), "import json")

@@ -36,6 +36,38 @@ def test_what_is_missing_is_said_with_the_command(bare) -> None:
         store.require(newer)
 
 
+def test_why_it_cannot_be_used_is_said_as_it_is(bare) -> None:
+    """Whatever the reason, the same command mends it."""
+    store.install(bare)
+    mark, python = store.folder("bare") / store.OK, store.python("bare")
+    whole = mark.read_bytes()
+    mark.write_bytes(b"{}")
+    with pytest.raises(MissingDependencyError, match=r"bare is damaged \(\.ok: .*missing.*\); run 'edgekit toolchain"):
+        store.require(bare)
+    mark.write_bytes(whole)
+    assert store.require(bare)
+    python.unlink()
+    python.symlink_to(python.with_name("removed-since"))
+    with pytest.raises(MissingDependencyError, match=r"bare has lost its Python, .*env/bin/python; run"):
+        store.require(bare)
+    assert store.install(bare) == store.require(bare)
+
+
+def test_what_an_interrupted_removal_leaves_is_not_usable_and_can_be_removed(bare, monkeypatch) -> None:
+    store.install(bare)
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(store.shutil, "rmtree", interrupt)
+        store.remove(bare)
+    assert store.python("bare").exists()
+    assert store.installed(bare) is None
+    assert store.remove(bare) > 0
+    assert not store.folder("bare").exists()
+
+
 def test_removing_frees_everything(bare, cache) -> None:
     assert store.remove(bare) == 0
     store.install(bare)

@@ -17,10 +17,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(scope="module")
+def ready(bare, tmp_path_factory):
+    """A cache that holds the bare toolchain; nothing here changes it."""
+    home = tmp_path_factory.mktemp("ready")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("EDGEKIT_CACHE", str(home))
+        store.install(bare)
+    return home
+
+
 @pytest.fixture
-def ask(bare, tmp_path):
+def ask(bare, ready, tmp_path, monkeypatch):
     """Run the body of a worker's ``run(job)`` in a bare toolchain."""
-    store.install(bare)
+    monkeypatch.setenv("EDGEKIT_CACHE", str(ready))
     folder = tmp_path / "work"
     folder.mkdir()
 
@@ -106,6 +116,23 @@ def test_out_of_memory_is_told(ask) -> None:
 def test_a_refused_licence_is_told(ask) -> None:
     with pytest.raises(ConversionError, match=r"refused for its licence[\s\S]*No valid license found"):
         ask("print('E: No valid license found for this host', flush=True)\nsys.exit(3)")
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ("ERROR: License checkout failed", True),
+        ("the licence of this host has expired", True),
+        ("Permission to use the license was denied", True),
+        ("Licensed under the Apache License, Version 2.0", False),
+        ("This software is published under the MIT license.\\nlayer 7: not supported", False),
+    ],
+)
+def test_a_licence_is_blamed_only_where_it_was_refused(ask, said: str, refused: bool) -> None:
+    with pytest.raises(ConversionError) as caught:
+        ask(f"print('{said}', flush=True)\nsys.exit(3)")
+    assert ("refused for its licence (failed with exit code 3)" in str(caught.value)) == refused
+    assert "failed with exit code 3" in str(caught.value)
 
 
 def test_the_time_limit_ends_it_with_its_children(ask) -> None:
