@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -177,7 +178,7 @@ def _variant(job: Job, tree: Path) -> VariantRecord:
     name = variant_id(winner.decision, job.outcome.surveys)
     home = f"variants/{name}"
     towers = {tower: _tower(job, tree, home, tower, task) for tower, task in job.outcome.tasks.items()}
-    member = f"quantization/{name}.json"
+    member = _free_member(job.bundle, name)
     write_bytes(_made(tree / member), schema.dumps(_quantization(job, winner.decision)).encode())
     toolchain = {**job.floats.toolchain, "edgekit": __version__, _RUNTIME: registry.get(_RUNTIME).available().version}
     return VariantRecord(
@@ -191,6 +192,13 @@ def _variant(job: Job, tree: Path) -> VariantRecord:
         quantization=member,
         fidelity=winner.on_held_out.fidelity,
     )
+
+
+def _free_member(bundle: Bundle, name: str) -> str:
+    """Return a path for a variant's `Quantization` that describes no other variant of the bundle."""
+    taken = {variant.quantization for variant in bundle.manifest.variants if variant.id != name}
+    paths = (f"quantization/{name}{'' if number == 1 else f'.{number}'}.json" for number in itertools.count(1))
+    return next(path for path in paths if path not in taken)
 
 
 def _tower(job: Job, tree: Path, home: str, tower: TowerName, task: Task) -> TowerRecord:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
+import tiny_bundle as tiny
 from edgekit.bundle.manifest import Agreement, TensorSpec
 from edgekit.bundle.reader import open_bundle
 from edgekit.converters.card import with_section
@@ -131,3 +133,25 @@ def test_why_there_is_no_litert_file_is_told(litert, monkeypatch):
     assert report.delivered
     assert report.litert == " ".join(str(error).split())
     assert len(bundle.manifest.variants) == 1
+
+
+def test_what_describes_another_variant_stays_beside_the_new_one(quick, pictures, tmp_path):
+    """A bundle that was quantized before: one of its variants shares the new one's name but for the format."""
+
+    def quantized_before(manifest):
+        first, second = manifest.variants
+        older = dataclasses.replace(second, id="older", precision="int8", quantization="quantization/mixed.json")
+        return dataclasses.replace(manifest, variants=(first, older))
+
+    extra = {"quantization/mixed.json": b'{"of": "older"}'}
+    bundle = tiny.build(tmp_path / "in.edge", variants=("fp32", "static"), change=quantized_before, extra=extra)
+    out = tmp_path / "out.edge"
+    report, _ = run.quantize(str(bundle), out, quick("half", towers=("image",)), data_set=str(pictures))
+    assert (report.delivered, report.variant) == (True, "mixed")
+    made = open_bundle(out)
+    found = {variant.id: variant for variant in made.manifest.variants}
+    assert sorted(found) == ["mixed", "older"]
+    assert bytes(made.read(found["older"].quantization)) == extra["quantization/mixed.json"]
+    assert found["mixed"].quantization == "quantization/mixed.2.json"
+    described = json.loads(bytes(made.read(found["mixed"].quantization)))
+    assert set(described["decision"]["image"]["methods"].values()) == {"half"}
