@@ -129,19 +129,19 @@ def logit_terms(model: nn.Module) -> tuple[float, float, Literal["softmax", "sig
         Scale, bias (0.0 where there is none) and ``sigmoid`` where there is a bias, ``softmax`` elsewhere.
 
     Raises:
-        UnsupportedModelError: the model has neither parameter.
+        UnsupportedModelError: the model has neither parameter, or one that is no single finite number.
     """
     scale = getattr(model, "logit_scale", None)
     temperature = getattr(model, "temperature", None)
     bias = getattr(model, "logit_bias", None)
     if isinstance(scale, torch.Tensor):
-        factor = float(scale.detach().double().exp())
+        factor = _number(model, "logit_scale", scale.detach().double().exp())
     elif isinstance(temperature, torch.Tensor):
-        factor = float(1.0 / temperature.detach().double())
+        factor = _number(model, "temperature", 1.0 / temperature.detach().double())
     else:
         raise UnsupportedModelError(f"{type(model).__name__} has neither logit_scale nor temperature")
     if isinstance(bias, torch.Tensor):
-        return factor, float(bias.detach()), "sigmoid"
+        return factor, _number(model, "logit_bias", bias.detach()), "sigmoid"
     return factor, 0.0, "softmax"
 
 
@@ -181,7 +181,7 @@ def check_logits(
     if logits is None:
         raise UnsupportedModelError(f"{type(model).__name__} answers no logits_per_image to check the scale against")
     error = float((images @ texts.T * scale + bias - logits).abs().max())
-    if error > 1e-3 * max(scale, 1.0):
+    if not error <= 1e-3 * max(scale, 1.0):  # NaN is larger than no number
         raise UnsupportedModelError(
             f"{type(model).__name__}: its logits are not {scale:.4f} * cosine + {bias:.4f} (largest error {error:.3g})"
         )
@@ -207,6 +207,13 @@ def longest_context(model: nn.Module, length: int, pad_id: int) -> int:
         if candidate > 0 and _encodes(model, torch.full((1, candidate), other)):
             return candidate
     raise UnsupportedModelError(f"{type(model).__name__} does not encode a text of {length} tokens, its stated length")
+
+
+def _number(model: nn.Module, name: str, value: torch.Tensor) -> float:
+    if value.numel() != 1 or not bool(torch.isfinite(value).all()):
+        found = float(value) if value.numel() == 1 else f"of shape {tuple(value.shape)}"
+        raise UnsupportedModelError(f"{type(model).__name__}: {name} gives {found}; one finite number was expected")
+    return float(value)
 
 
 def _encodes(model: nn.Module, ids: torch.Tensor) -> bool:

@@ -132,6 +132,43 @@ def test_temperature_is_a_divisor() -> None:
     assert hf_encoders.logit_terms(model) == (4.0, 0.0, "softmax")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("logit_scale", [1.0, 2.0], r"Toy: logit_scale gives of shape \(2,\); one finite number"),
+        ("logit_scale", float("nan"), "Toy: logit_scale gives nan"),
+        ("logit_scale", 1e4, "Toy: logit_scale gives inf"),  # exp() of it is no number
+        ("temperature", 0.0, "Toy: temperature gives inf"),
+        ("logit_bias", [[1.0, 2.0]], r"Toy: logit_bias gives of shape \(1, 2\)"),
+        ("logit_bias", float("-inf"), "Toy: logit_bias gives -inf"),
+    ],
+)
+def test_a_term_that_is_no_number_is_told(name: str, value: Any, told: str) -> None:
+    toy = Toy()
+    if name == "temperature":
+        del toy.logit_scale
+    setattr(toy, name, nn.Parameter(torch.tensor(value)))
+    with pytest.raises(UnsupportedModelError, match=told):
+        hf_encoders.logit_terms(toy)
+
+
+def test_a_term_in_a_list_of_one_is_a_number() -> None:
+    toy = Toy()
+    toy.logit_scale, toy.logit_bias = nn.Parameter(torch.tensor([3.0])), nn.Parameter(torch.tensor([[-2.0]]))
+    assert hf_encoders.logit_terms(toy) == (pytest.approx(20.085536923), -2.0, "sigmoid")
+
+
+def test_damaged_weights_do_not_pass_as_equal_logits() -> None:
+    """NaN differs from everything and is larger than nothing."""
+    toy = Toy()
+    with torch.no_grad():
+        toy.pixels.weight[0, 0] = float("nan")
+    text = hf_encoders.TextEncoder(toy, PAD, "not_pad")
+    tokenized = {"input_ids": IDS, "attention_mask": (IDS != PAD).long()}
+    with pytest.raises(UnsupportedModelError, match="largest error nan"):
+        hf_encoders.check_logits(toy, hf_encoders.ImageEncoder(toy), text, tokenized, torch.rand(2, 3, 4, 4))
+
+
 def test_neither_scale_nor_temperature() -> None:
     model = Toy()
     del model.logit_scale
