@@ -170,8 +170,10 @@ def _folder(out: Path, resume: Path | None) -> Path:
         )
     if folder.exists() and not (folder / IDENTITY).exists() and not _is_ours(folder):
         raise InputError(f"{folder}: is in the way, and is no folder of a search; move it, or choose another output")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
+    # Emptied, not made again: it may be a link to a disk with more room.
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     return folder
 
 

@@ -112,6 +112,20 @@ def test_an_interrupted_search_is_not_overwritten_but_a_finished_one_is(tmp_path
     assert not (folder / FIGURES).exists()
 
 
+def test_the_folder_of_a_search_may_be_a_link_to_another_disk(tmp_path, bundle_path, pictures, quick):
+    other = tmp_path / "disk"
+    (other / "built").mkdir(parents=True)
+    (other / "built" / "left-over").write_text("of a search that was stopped early")
+    (tmp_path / "out.quantize").symlink_to(other, target_is_directory=True)
+    report, _ = run.quantize(
+        str(bundle_path), tmp_path / "out.edge", quick("half", towers=("image",)), data_set=str(pictures)
+    )
+    assert report.delivered
+    assert (tmp_path / "out.quantize").is_symlink()
+    assert (other / FIGURES).exists()
+    assert not (other / "built").exists()
+
+
 def test_frozen_labels_are_refused_since_they_would_not_fit_other_weights(tmp_path):
     bundle = open_bundle(frozen_bundle.freeze(tmp_path / "frozen.edge", keep_text=True))
     with pytest.raises(InputError, match="quantize the full bundle first, then specialize what comes out"):
