@@ -20,7 +20,7 @@ def test_what_meters_print_is_no_part_of_what_they_read(tmp_path: Path, monkeypa
     with ProcessSampler(["talks", "ours"], 0.02) as sampler:
         begin = time.perf_counter_ns()
         # By then it has warned more than a pipe holds.
-        time.sleep(0.8)
+        time.sleep(1.2)
         end = time.perf_counter_ns()
     talks, ours = sampler.series(begin)
     assert set(talks.values) == set(ours.values) == {3.0}

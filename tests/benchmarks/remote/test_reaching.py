@@ -86,9 +86,9 @@ def test_a_link_that_comes_back_is_used_again(farm: Farm) -> None:
     assert reach.do(lambda: reach.link.run("echo here")) == b"here\n"
     assert reach.drops == 1
     assert f"the link is cut (ssh://pi: {NO_ROUTE}); trying again for 30 s" in farm.log
-    assert "the link is back after 1." in farm.log
+    assert "the link is back after " in farm.log
     # The command itself, attempts after 0, 0.5 and 1.5 s, and the command again.
-    assert farm.tries <= 6
+    assert farm.tries <= 5
 
 
 @pytest.mark.parametrize("patience", [0.0, 0.7])
@@ -97,13 +97,14 @@ def test_a_link_that_stays_away_ends_when_the_patience_does(farm: Farm, patience
     farm.down()
     begin = time.monotonic()
     with pytest.raises(
-        BoardError, match=r"the link was cut and did not come back in [01] s: .*No route to host"
+        BoardError, match=r"the link was cut and did not come back in \d+ s: .*No route to host"
     ) as caught:
         reach.do(lambda: reach.link.run(":"))
     assert caught.value.ending == "lost"
     assert time.monotonic() - begin >= patience
     assert reach.drops == 0
-    assert farm.tries == (2 if not patience else 4), "the command, and attempts at once, after 0.5 s, and at the end"
+    # The command, and attempts at once, after 0.5 s, and at the end.
+    assert farm.tries == 2 if not patience else 3 <= farm.tries <= 4
 
 
 @pytest.mark.parametrize(
