@@ -6,7 +6,6 @@ none; photos are decoded whole, resized and cropped with Pillow alone, one after
 
 from __future__ import annotations
 
-import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from edgekit.benchmarks.versus.records import Opened
 from edgekit.bundle.reader import open_bundle
 from edgekit.errors import InputError, MissingDependencyError
 from edgekit.locations import resolve
+from edgekit.preprocess.geometry import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,30 +96,30 @@ def plain_variant(bundle: Bundle, wanted: str) -> VariantRecord:
 def pixels(photo: str, spec: ImageSpec) -> npt.NDArray[np.uint8]:
     """Decode and fit a photo with Pillow, as the usual script does.
 
+    Where each pixel goes is read off the bundle's own plan: a script that rounds otherwise would be called wrong.
+
     Args:
         photo: path.
         spec: of the bundle.
 
     Returns:
         (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: the photo is too thin for the model.
     """
     from PIL import Image, ImageOps
 
     with Image.open(photo) as image:
         rgb = ImageOps.exif_transpose(image).convert("RGB")
-    how, edge = Image.Resampling[spec.interpolation.upper()], spec.shortest_edge
-    if spec.resize_mode == "longest":
-        return np.asarray(ImageOps.pad(rgb, (spec.width, spec.height), how, color=spec.fill))
-    if spec.resize_mode == "squash":
-        resized = rgb.resize((edge or spec.width, edge or spec.height), how)
-    else:
-        edge = edge or max(spec.width, spec.height)
-        scale = edge / min(rgb.size)
-        resized = rgb.resize((max(edge, int(rgb.width * scale)), max(edge, int(rgb.height * scale))), how)
-    # A centre crop of an odd remainder: the transform of the model's own training rounds it one way or the other.
-    half = math.floor if spec.crop_rounding == "floor" else round
-    left, top = half((resized.width - spec.width) / 2), half((resized.height - spec.height) / 2)
-    return np.asarray(resized.crop((left, top, left + spec.width, top + spec.height)))
+    x, y = plan(rgb.size, spec, photo)
+    resized = rgb.resize((x.resized, y.resized), Image.Resampling[spec.interpolation.upper()])
+    kept = resized.crop((x.start, y.start, x.stop, y.stop))
+    if kept.size == (spec.width, spec.height):
+        return np.asarray(kept)
+    whole = Image.new("RGB", (spec.width, spec.height), spec.fill)
+    whole.paste(kept, (x.offset, y.offset))
+    return np.asarray(whole)
 
 
 def _session(ort: Any, bundle: Bundle, variant: VariantRecord, threads: int) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import edgekit
@@ -16,7 +19,7 @@ from edgekit.benchmarks.versus import bare
 from edgekit.benchmarks.versus.records import Contender
 from edgekit.bundle.manifest import ImageSpec
 from edgekit.bundle.reader import open_bundle
-from edgekit.errors import InputError
+from edgekit.errors import ImageError, InputError
 from edgekit.preprocess import preprocess
 
 SPEC = ImageSpec(32, 32, "shortest", 32, "bicubic", (9, 8, 7), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -79,3 +82,54 @@ def test_other_formats_are_refused(tmp_path: Path) -> None:
     bundle = open_bundle(litert_towers.bundle(tmp_path / "lite.edge"))
     with pytest.raises(InputError, match=r"opens ONNX files; the bundle has fp32 \(onnx\), litert \(tflite\)"):
         bare.plain_variant(bundle, "litert")
+
+
+SPECS = st.builds(
+    lambda mode, width, height, edge, rounding, how: replace(
+        SPEC,
+        width=width,
+        height=width if mode == "squash" else height,
+        resize_mode=mode,
+        shortest_edge=0 if mode == "longest" else edge,
+        crop_rounding=rounding,
+        interpolation=how,
+    ),
+    st.sampled_from(["shortest", "squash", "longest"]),
+    st.integers(4, 40),
+    st.integers(4, 40),
+    st.just(0) | st.integers(4, 48),
+    st.sampled_from(["floor", "half_even"]),
+    st.sampled_from(["bicubic", "bilinear"]),
+)
+SIDES = st.integers(6, 90)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SIDES, SIDES, SPECS, st.integers(1, 8), st.sampled_from(["RGB", "L"]))
+def test_pixels_of_any_photo_are_those_of_the_exact_preprocessing(
+    width: int, height: int, spec: ImageSpec, orientation: int, mode: str
+) -> None:
+    """Turned by its camera or not, cropped or padded: else the usual script would be called another model."""
+    shape = (height, width) if mode == "L" else (height, width, 3)
+    image = Image.fromarray(np.random.default_rng(width).integers(0, 256, shape, np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder) / "a.png"
+        image.save(photo, exif=exif)
+        try:
+            wanted = preprocess(photo, spec, decoding="exact")
+        except ImageError as error:
+            with pytest.raises(ImageError, match="too thin for this model"):
+                bare.pixels(str(photo), spec)
+            assert "too thin for this model" in str(error)
+            return
+        found = bare.pixels(str(photo), spec)
+    assert found.shape == (spec.height, spec.width, 3)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_strip_is_refused_as_the_sdk_refuses_it(tmp_path: Path) -> None:
+    Image.new("RGB", (400, 1)).save(tmp_path / "strip.png")
+    with pytest.raises(ImageError, match=r"strip\.png: an image of 400x1 pixels is too thin for this model"):
+        bare.pixels(str(tmp_path / "strip.png"), replace(SPEC, resize_mode="longest", shortest_edge=0))
