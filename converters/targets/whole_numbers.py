@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _RESHAPING = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"})
 _MOVING = frozenset({"Transpose", "Expand", "Slice"})
 _ARITHMETIC = frozenset(
-    {"Add", "Sub", "Mul", "Min", "Max", "Clip", "ReduceSum", "ReduceMax", "ReduceMin", "Abs", "Neg"}
+    {"Concat", "Add", "Sub", "Mul", "Min", "Max", "Clip", "ReduceSum", "ReduceMax", "ReduceMin", "Abs", "Neg"}
 )
 # Their second input is a shape or axes, which stay whole numbers.
 _FIRST_ONLY = frozenset({"ReduceSum"}) | _MOVING

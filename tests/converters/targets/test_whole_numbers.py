@@ -27,6 +27,7 @@ CONSTANTS = {
     "flat": np.array([10], np.int64),
     "from": np.array([1], np.int64),
     "to": np.array([4], np.int64),
+    "columns": np.array([[1, 9], [2, 0]], np.int64),
     "wide": np.array([2, 5], np.int64),
     "cube": np.zeros((2, 2, 2), np.float32),
     "yes": np.array([True, False, True, True, False]),
@@ -147,6 +148,7 @@ CASES = {
         node("Identity", ["q"], ["o"]),
         floats("o"),
     ],
+    "joined": [node("Concat", ["i", "columns"], ["j"], axis=1), node("ReduceMax", ["j"], ["s"], axes=[0]), floats("s")],
     "arithmetic": [node("Add", ["i", "three"], ["a"]), node("Mul", ["a", "i"], ["m"]), floats("m")],
 }
 
