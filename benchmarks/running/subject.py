@@ -68,3 +68,8 @@ def size_of(bundle: Bundle, variant: VariantRecord) -> int:
     """Return the bytes of all files of a variant's towers."""
     wanted = {path for tower in variant.towers.values() for path in (tower.artifact, *tower.sidecars)}
     return sum(record.size for record in bundle.manifest.files if record.path in wanted)
+
+
+def is_float(variant: VariantRecord) -> bool:
+    """Say whether a variant is the float model itself: neither quantized by edgekit nor compiled to whole numbers."""
+    return not variant.quantization and variant.precision.startswith(("fp", "bf"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.benchmarks.running.subject import is_float
 from edgekit.benchmarks.versus.records import Opened
 from edgekit.bundle.reader import open_bundle
 from edgekit.errors import InputError, MissingDependencyError
@@ -81,7 +82,7 @@ def plain_variant(bundle: Bundle, wanted: str) -> VariantRecord:
         wanted: id; empty for the float variant.
 
     Returns:
-        The one wanted; else the first that is not quantized; else the first.
+        The one wanted; else the first of floats; else the first.
 
     Raises:
         InputError: none of them is an ONNX file that takes any number of photos.
@@ -90,7 +91,7 @@ def plain_variant(bundle: Bundle, wanted: str) -> VariantRecord:
     if not onnx:
         known = ", ".join(f"{v.id} ({v.format})" for v in bundle.manifest.variants)
         raise InputError(f"{bundle.where}: a bare session of onnxruntime opens ONNX files; the bundle has {known}")
-    return next((v for v in onnx if not v.quantization), onnx[0])
+    return next(filter(is_float, onnx), onnx[0])
 
 
 def pixels(photo: str, spec: ImageSpec) -> npt.NDArray[np.uint8]:

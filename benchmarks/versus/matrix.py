@@ -14,7 +14,7 @@ from edgekit.benchmarks.running.events import Note, Phase
 from edgekit.benchmarks.running.interrupting import RunInterruptedError
 from edgekit.benchmarks.running.request import check
 from edgekit.benchmarks.running.run import run
-from edgekit.benchmarks.running.subject import size_of, towers_of
+from edgekit.benchmarks.running.subject import is_float, size_of, towers_of
 from edgekit.benchmarks.versus.records import SCHEMA_VERSION, Matrix, Row
 from edgekit.benchmarks.workloads.inputs import gather, require
 from edgekit.bundle.reader import open_bundle
@@ -184,8 +184,8 @@ def _ran(bundle: Bundle, choice: Choice, result: Result) -> _Entry:
         front=False,
         result=result.id,
     )
-    # The float model agrees with itself; a quantized one without a record may be anything.
-    known = 1.0 if not variant.quantization else float("nan")
+    # The float model agrees with itself; another one without a record may be anything.
+    known = 1.0 if is_float(variant) else float("nan")
     fidelity = known if row.fidelity is None else row.fidelity
     point = (-fidelity, result.p50, float(row.size)) if result.verdict == "VALID" else None
     return _Entry(row, point)

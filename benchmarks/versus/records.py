@@ -190,7 +190,7 @@ class Row:
         verdict: of the run; empty where it did not run.
         reasons: of the verdict, or why it did not run.
         front: whether it is VALID, and no other VALID row is at least as good in fidelity, p50 and size, and better in
-            one. A variant that is not quantized counts as the float model itself.
+            one. A variant of floats counts as the float model itself; another one without a record as worse than any.
         result: id of the run's result; empty where it did not run.
     """
 

@@ -68,6 +68,15 @@ def test_a_float_variant_comes_first(tmp_path: Path) -> None:
     assert bare.plain_variant(bundle, "wrong").id == "wrong"
 
 
+def test_what_a_compiler_made_whole_numbers_of_is_no_float_variant(tmp_path: Path) -> None:
+    def change(manifest: edgekit.bundle.manifest.Manifest) -> edgekit.bundle.manifest.Manifest:
+        first, *rest = manifest.variants
+        return replace(manifest, variants=(replace(first, precision="w8a8"), *rest))
+
+    path = tiny_bundle.build(tmp_path / "two.edge", variants=("wrong", "fp32"), change=change)
+    assert bare.plain_variant(open_bundle(path), "").id == "fp32"
+
+
 def tiny_bundle_with_a_quantized_one(folder: Path) -> Path:
     def change(manifest: edgekit.bundle.manifest.Manifest) -> edgekit.bundle.manifest.Manifest:
         first, *rest = manifest.variants

@@ -95,6 +95,29 @@ def test_the_front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+@pytest.mark.parametrize(("precision", "beaten"), [("int8", False), ("w8a16", False), ("fp16", True), ("bf16", True)])
+def test_what_a_compiler_made_whole_numbers_of_is_not_taken_for_the_float_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, beaten: bool
+) -> None:
+    """It has no record of edgekit's own quantization, and may have none of its fidelity: faster, but how wrong?"""
+
+    def change(manifest: Any) -> Any:
+        first, second = manifest.variants
+        return replace(manifest, variants=(first, replace(second, precision=precision, fidelity=None)))
+
+    path = tiny_bundle.build(tmp_path / "two.edge", variants=("fp32", "static"), change=change)
+
+    def run(request: RunRequest, on_event: Any) -> Any:
+        plain, fast = result(), request.variant == "static"
+        made = replace(plain, accuracy=replace(plain.accuracy, agreement=None), p50=4.0 if fast else 10.0)
+        return replace(made, subject=replace(made.subject, size=10 if fast else 20))
+
+    monkeypatch.setattr(module, "run", run)
+    table, _ = matrix(RunRequest(str(path)), lambda event: None)
+    assert {row.variant: row.front for row in table.rows} == {"fp32": not beaten, "static": True}
+    assert [row.fidelity for row in table.rows] == [None, None]
+
+
 def _quantized(manifest: Any) -> Any:
     first, *rest = manifest.variants
     return replace(manifest, variants=(first, *(replace(v, precision="int8") for v in rest)))
