@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.targets.rknn_names import chosen, layers
@@ -44,8 +48,6 @@ MADE = [
 
 
 def _model(blocks, *, named=True, stored=("table", "norm.w", "norm.b", "q.w", "q.b", "o.w", "o.b", "head.w")):
-    import numpy as np
-
     nodes = [
         helper.make_node(kind, read, [made], made.removesuffix("_output_0") if named else "")
         for kind, read, made in blocks
@@ -138,20 +140,42 @@ def test_nodes_need_no_names() -> None:
 
 
 def test_an_operand_that_several_read_tells_nothing() -> None:
-    given = [(kind, ["q.w" if name == "o.w" else name for name in read], made) for kind, read, made in GIVEN]
-    found = layers(_model(given), _model(MADE))
+    blocks = [(kind, ["q.w" if name == "o.w" else name for name in read], made) for kind, read, made in GIVEN]
+    found = layers(_model(blocks), _model(MADE))
     assert found.merged["o/MatMul_output_0"] == ("o/Add_output_0-rs",)
     assert found.own["q/MatMul_output_0"] == ("q/MatMul_output_0_mm_tp_sw",)
 
 
 def test_the_longest_name_counts_and_a_mark_ends_it() -> None:
-    given = [("Relu", ["ids"], "a"), ("Relu", ["a"], "a-b"), ("Relu", ["a-b"], "a1"), ("Relu", ["a1"], "projection")]
-    made = [("Relu", ["ids"], "a-b_rs"), ("Relu", ["a-b_rs"], "a1-b"), ("Relu", ["a1-b"], "projection")]
-    found = layers(_model(given, stored=()), _model(made, stored=()))
+    before = [("Relu", ["ids"], "a"), ("Relu", ["a"], "a-b"), ("Relu", ["a-b"], "a1"), ("Relu", ["a1"], "projection")]
+    after = [("Relu", ["ids"], "a-b_rs"), ("Relu", ["a-b_rs"], "a1-b"), ("Relu", ["a1-b"], "projection")]
+    found = layers(_model(before, stored=()), _model(after, stored=()))
     assert found.own == {"a-b": ("a-b_rs",), "a1": ("a1-b",), "projection": ("projection",)}
     assert found.merged == {"a": ("a-b_rs",)}
 
 
 def test_what_the_tool_left_out_has_no_layer() -> None:
-    given = [*GIVEN, ("Relu", ["sum_output_0"], "unread_output_0")]
-    assert layers(_model(given), _model(MADE)).none == ("unread_output_0",)
+    more = [*GIVEN, ("Relu", ["sum_output_0"], "unread_output_0")]
+    assert layers(_model(more), _model(MADE)).none == ("unread_output_0",)
+
+
+NODES = st.sets(st.sampled_from([made for _, _, made in GIVEN]))
+
+
+@given(NODES, NODES)
+@settings(max_examples=60, deadline=None)
+def test_more_nodes_never_mean_fewer_layers(some, others) -> None:
+    found, optimized = layers(_model(GIVEN), _model(MADE)), _model(MADE)
+    fewer, more = (chosen(found, kept, optimized) for kept in (some, some | others))
+    assert set(fewer) <= set(more)
+    # In the graph's order, each once.
+    order = [made for _, _, made in MADE]
+    assert more == sorted(set(more), key=order.index)
+
+
+def test_weights_need_not_be_there(tmp_path, found) -> None:
+    for model, name in ((_model(GIVEN), "chip.onnx"), (_model(MADE), "chip.model")):
+        onnx.save(model, tmp_path / name, save_as_external_data=True, size_threshold=0, location=f"{name}.data")
+        (tmp_path / f"{name}.data").unlink()
+    read = [onnx.load(str(tmp_path / name), load_external_data=False) for name in ("chip.onnx", "chip.model")]
+    assert layers(*read) == found
