@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.adapting import unit_rows
 from edgekit.converters.quantize.data import CALIBRATION, HELD_OUT, SEARCH
 from edgekit.converters.quantize.records import TowerDecision
-from edgekit.converters.targets import prepare_worker, qnn, rknn, static
+from edgekit.converters.targets import prepare_worker, qnn, rknn, sophgo, static
 from edgekit.converters.targets.inputs import embed
 from edgekit.converters.toolchains import catalog, work
 from edgekit.errors import UnsupportedModelError
@@ -90,6 +90,32 @@ def _qnn(job: TowerJob, on_stage: Callable[[str], None]) -> Rows:
     return _simulated(job)
 
 
+def _sophgo(job: TowerJob, on_stage: Callable[[str], None]) -> Rows:
+    """tpu-mlir: ranges by the tool's own default, and for hybrid its own search; pixels are scaled before it."""
+    from edgekit.converters.graph import store
+
+    mean, std = _plain(job, scaling_outside=job.tower == "image")
+    given = store.load(job.folder / prepare_worker.GRAPH).graph.input[0]
+    bm = job.chip.tool_name in {chip.tool_name for chip in sophgo.Sophgo().chips()}
+    request = {
+        "model": prepare_worker.GRAPH,
+        "chip": job.chip.tool_name,
+        "precision": job.precision,
+        "plain": True,
+        "input": given.name,
+        "shape": [dimension.dim_value for dimension in given.type.tensor_type.shape.dim],
+        "mean": mean,
+        "std": std,
+        **_inputs(job),
+        "goal": 0.0,
+        "wide": "F16" if bm else "BF16",
+        "choices": [],
+        "out": f"{job.tower}.{'bmodel' if bm else 'cvimodel'}",
+    }
+    work.run(catalog.find("sophgo"), _TARGETS / "sophgo_worker.py", job.folder, request, _LIMITS, on_stage)
+    return _simulated(job)
+
+
 def _vela(job: TowerJob, on_stage: Callable[[str], None]) -> Rows:
     """Vela: the whole tower in int8, its lengths inside."""
     from edgekit.converters.litert import work as litert_work
@@ -102,7 +128,7 @@ def _vela(job: TowerJob, on_stage: Callable[[str], None]) -> Rows:
     return unit_rows(np.load(embed("litert", made, job.inputs[HELD_OUT], on_stage)))
 
 
-DEFAULTS: dict[str, Default] = {"rknn": _rknn, "qnn": _qnn, "vela": _vela}
+DEFAULTS: dict[str, Default] = {"rknn": _rknn, "qnn": _qnn, "sophgo": _sophgo, "vela": _vela}
 """By the toolchain's name."""
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from edgekit.benchmarks.simulators import defaults
 from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
 from edgekit.converters.targets import catalog
 from edgekit.converters.targets.records import LEAST_CENTRED
@@ -134,6 +135,16 @@ def test_a_failure_of_the_tool_is_one_error(attention, tmp_path) -> None:
     wrong = replace(job, chip=SimpleNamespace(name="bm0", tool_name="bm0"))
     with pytest.raises(ConversionError, match=r"sophgo: failed with exit code 1; its last lines:[\s\S]*bm0"):
         target.build(wrong, lambda _: None)
+
+
+@pytest.mark.parametrize(("chip", "precision"), [("bm1684x", "w8a8"), ("bm1684x", "hybrid"), ("cv181x", "w8a8")])
+def test_the_tools_own_recipe_can_be_compared_with(attention, tmp_path, chip: str, precision: str) -> None:
+    _, found = catalog.find(chip)
+    job, reference = attention("image", found, precision, tmp_path)
+    stages: list[str] = []
+    rows = defaults.rows("sophgo", job, stages.append)
+    assert agreement(rows, reference).centred_mean > 0.9
+    assert ("letting the tool choose" in " ".join(stages)) == (precision == "hybrid")
 
 
 def test_ubuntus_c_library_is_out_of_the_way(build) -> None:

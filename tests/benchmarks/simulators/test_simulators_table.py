@@ -131,5 +131,5 @@ def test_the_table_says_everything(start) -> None:
 
 
 def test_a_toolchain_without_a_default_is_refused(start) -> None:
-    with pytest.raises(UnsupportedModelError, match="sophgo: it has no default to compare with"):
-        defaults.rows("sophgo", None, lambda _: None)
+    with pytest.raises(UnsupportedModelError, match="coreml: it has no default to compare with"):
+        defaults.rows("coreml", None, lambda _: None)
