@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -109,8 +108,9 @@ def make(out: Path, setting: Setting, sets: Sequence[Dataset], on_stage: Callabl
         folder, golden = Path(name) / "emoji", Path(name) / "golden"
         folder.mkdir()
         golden.mkdir()
-        for item in held.items[:: max(1, len(held.items) // _GOLDEN)][:_GOLDEN]:
-            shutil.copyfile(item.path, golden / item.path.name)
+        for number, item in enumerate(held.items[:: max(1, len(held.items) // _GOLDEN)][:_GOLDEN]):
+            # Two folders of classes may hold files of one name, and a shard holds many images.
+            (golden / f"{number}{Path(item.name).suffix}").write_bytes(item.read())
         on_stage("exporting")
         scale, size = emoji_training.SCALE, chosen.size
         emoji_export.write(

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+import distill_kit as kit
+import small_sets
 from edgekit.benchmarks.quantization import emoji, emoji_export, emoji_training
 from edgekit.benchmarks.quantization.emoji_labels import TextSide
 from edgekit.converters.data import writing
@@ -54,7 +56,7 @@ def seen(monkeypatch):
         found.update(folder=folder, size=size, scale=scale)
 
     def convert(source, out, options, on_stage):
-        golden = sorted(path.name for path in options.photos.iterdir())
+        golden = {path.name: path.read_bytes() for path in sorted(options.photos.iterdir())}
         found.update(source=source, out=out, options=options, golden=golden)
 
     monkeypatch.setattr(emoji, "text_side", text_side)
@@ -95,11 +97,33 @@ def test_pixels_are_those_of_the_bundles_preprocessing(sets, seen, tmp_path, arc
 
 def test_the_bundle_is_checked_on_held_out_pictures(sets, seen, tmp_path):
     emoji.make(tmp_path / "name.edge", emoji.Setting("conv", "openmoji", 1.0, 0), sets, lambda _: None)
-    assert seen["golden"] == ["a.png", "b.png", "c.png"]
+    held = sets[-1]
+    assert list(seen["golden"]) == ["0.png", "1.png", "2.png"]
+    assert list(seen["golden"].values()) == [item.read() for item in held.items]
     assert seen["source"] == f"onnx:{seen['folder']}"
     assert (seen["options"].name, seen["options"].templates) == ("name", ("{}",))
     assert seen["out"] == (tmp_path / "name.edge").absolute()
     assert not seen["folder"].exists()
+
+
+@pytest.mark.parametrize("layout", ["folders", "shard"])
+def test_golden_pictures_are_eight_different_ones_however_they_lie(sets, seen, tmp_path, layout):
+    """In folders of classes files have the same names, and all images of a shard have one file."""
+    folder = kit.pictures(tmp_path / "held", each=6)
+    if layout == "shard":
+        shards = tmp_path / "shards"
+        shards.mkdir()
+        members = []
+        for number, path in enumerate(sorted(folder.rglob("*.png"))):
+            members += [(f"{number:03}.png", path.read_bytes()), (f"{number:03}.txt", path.parent.name.encode())]
+        small_sets.write_tar(shards / "a.tar", members)
+        folder = shards
+    held = open_dataset(folder)
+    setting = emoji.Setting("conv", held.name, 1.0, 0)
+    emoji.make(tmp_path / "a.edge", setting, [*sets[:2], held], lambda _: None)
+    golden = list(seen["golden"].values())
+    assert len(golden) == len(set(golden)) == 8
+    assert set(golden) <= {item.read() for item in held.items}
 
 
 def test_the_same_seed_starts_from_the_same_weights(sets, seen, tmp_path):
