@@ -210,3 +210,28 @@ def test_sensors_tell_the_measured_part_alone(values: list[float], before: int) 
         again = sensors.sensors(outside)
         assert again
         assert again.caption == drawn.caption
+
+
+def test_size_stands_for_fidelity_in_megabytes_and_invalid_runs_beat_nothing() -> None:
+    def run(variant: str, p50: float, size: int, reasons: tuple[str, ...] = ()) -> Result:
+        made = changed(with_p50(result(variant=variant, reasons=reasons), p50, p50, p50), "subject.size", size)
+        return changed(made, "accuracy.agreement", None)
+
+    runs = [
+        run("fp32", 40.0, 600_000_000),
+        run("int8", 10.0, 150_000_000),
+        run("int4", 5.0, 90_000_000, ("too short",)),
+    ]
+    (drawn,) = tradeoff.pareto(runs)
+    line, *points = drawn.data
+    assert [point["y"] for point in points] == [[600.0], [150.0], [90.0]]
+    # int4 is faster and smaller, and INVALID: the front is int8's alone.
+    assert (line["x"], line["y"]) == ([10.0], [150.0])
+    marks = [point["marker"] for point in points]
+    assert [mark["symbol"].endswith("-open") for mark in marks] == [False, False, True]
+    assert marks[1]["size"] > marks[0]["size"] == marks[2]["size"]
+    assert [mark["line"]["width"] for mark in marks] == [0, 2, 2]
+    low, high = drawn.layout["xaxis"]["range"]
+    assert 0 <= low < 5 < 40 < high
+    assert "INVALID and beat nothing" in drawn.caption
+    assert drawn.caption.split("smaller than: ")[1].startswith("int8 (10.0 ms).")
