@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.converters.graph import walk
 from edgekit.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def isolate(model: onnx.ModelProto, output: str) -> None:
     keep = [value for value in graph.output if value.name == output]
     del graph.output[1:]
     graph.output[0].CopyFrom(keep[0])
-    onnx.compose.add_prefix(model, _INNER, inplace=True)
+    for part in walk.graphs(model):
+        _prefix(part)
 
 
 def image_input(model: onnx.ModelProto, name: str, spec: ImageSpec, channel_axis: ChannelAxis) -> None:
@@ -194,6 +196,23 @@ def _prepend(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], value: onn
 
 def _constant(model: onnx.ModelProto, name: str, value: npt.NDArray[np.generic]) -> None:
     model.graph.initializer.append(numpy_helper.from_array(value, name))
+
+
+def _prefix(graph: onnx.GraphProto) -> None:
+    """Rename every value and node of one graph; done to bodies too, a name stays the same for all that read it.
+
+    `onnx.compose.add_prefix` forgets the initializers that only a body reads.
+    """
+    del graph.quantization_annotation[:]
+    for item in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.name = _INNER + item.name
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = _INNER + sparse.values.name
+    for node in graph.node:
+        node.name = _INNER + node.name if node.name else ""
+        for names in (node.input, node.output):
+            # An empty name is an optional input or output that is left out.
+            names[:] = [_INNER + name if name else name for name in names]
 
 
 def _read_names(node: onnx.NodeProto) -> set[str]:
