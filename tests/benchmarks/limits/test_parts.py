@@ -79,6 +79,42 @@ def test_a_graph_of_convolutions_without_norms_or_names() -> None:
     assert assign([]) == []
 
 
+@pytest.mark.parametrize("between", [0, 1, 9])
+def test_a_block_is_told_by_its_products_and_not_by_what_lies_between_them(between: int) -> None:
+    """Activations and sums say nothing: an mlp may be of few products and many of them, and so may convolutions."""
+    for op, part in (("Conv", "convolution"), ("MatMul", "mlp")):
+        inside = [("/s.0/a", op), *[("/s.0/act", "Mul")] * between, ("/s.0/b", op), *[("/s.0", "Add")] * between]
+        nodes = [
+            Node("/in/Conv", "Conv"),
+            *(Node(f"{path}/{kind}", kind) for path, kind in inside),
+            Node("/out/Gemm", "Gemm"),
+        ]
+        found = assign(nodes)
+        assert found[0] == ("stem", "")
+        assert found[-1] == ("head", "")
+        assert set(found[1:-1]) == {(part, "s.0")}
+
+
+def test_a_block_of_as_many_products_as_convolutions_is_no_convolution() -> None:
+    nodes = [
+        Node(f"/s.0/{name}/{op}", op) for name, op in (("a", "Conv"), ("b", "MatMul"), ("c", "MatMul"), ("d", "Conv"))
+    ]
+    assert {part for part, _ in assign(nodes)} == {"mlp"}
+    assert {part for part, _ in assign([*nodes, Node("/s.0/e/Conv", "Conv")])} == {"convolution"}
+
+
+def test_nodes_that_an_engine_made_belong_where_the_one_before_them_does() -> None:
+    nodes = [
+        Node("/layer.0/attn/MatMul", "MatMul"),
+        Node("/layer.0/attn/Softmax", "Softmax"),
+        Node("fused_17", "ReorderInput"),
+        Node("/layer.0/mlp/MatMul", "MatMul"),
+        Node("fused_18", "ReorderOutput"),
+    ]
+    assert [part for part, _ in assign(nodes)] == ["attention", "attention", "attention", "mlp", "mlp"]
+    assert [block for _, block in assign([Node("fused_0", "Cast"), *nodes])] == ["", *["layer.0"] * 5]
+
+
 _NAMES = st.lists(
     st.tuples(
         st.lists(st.sampled_from(["a", "b", "x.0", "x.1", "y.0"]), max_size=4),
