@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -196,6 +196,27 @@ def test_what_a_comparison_may_be_about_is_told(path: str, value: object, shown:
     assert (found.field, found.forbids) == (path, False)
     assert shown is None or (found.old, found.new) == shown
     assert compare(OLD, changed(OLD, path, value)).differences == (found,)
+
+
+# Follows from what is compared, or may differ without changing what a query costs.
+APART = {
+    *("subject.size", "subject.precision", "subject.format", "subject.placement", "plan.queries"),
+    *("context.device.memory", "context.device.features"),
+}
+
+
+def test_no_setting_and_no_fact_is_left_out_of_a_comparison() -> None:
+    """One that is added to the records must be compared, told, or named above."""
+    others = {str: "other", int: 77, float: 7.5, bool: True, dict: {"other": 1}, tuple: (("other", "1"),)}
+    places = {"subject": OLD.subject, "plan": OLD.plan, "context.device": OLD.context.device}
+    silent = set()
+    for place, record in places.items():
+        for field in fields(record):
+            path = f"{place}.{field.name}"
+            found = differences(OLD, changed(OLD, path, others[type(getattr(record, field.name))]))
+            assert [one.field for one in found] in ([path], [])
+            silent |= {path} if not found else set()
+    assert silent == APART
 
 
 def test_what_forbids_comes_first() -> None:

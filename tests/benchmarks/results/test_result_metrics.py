@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench_results import changed, result
+from edgekit.benchmarks.results import files
 from edgekit.benchmarks.results.metrics import METRICS, Figure, Metric, UnknownMetricError, figure, metric
 from edgekit.errors import InputError
 
@@ -90,3 +97,44 @@ def test_whole_numbers_are_figures_too() -> None:
     assert figure(result(), metric("context.device.cores")).value == 6.0
     assert figure(result(), metric("latency.n")).value == result().latency.n
     assert figure(result(), metric("subject.placement.image.cpu")).value == 412
+
+
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Everything in a result's JSON that has no parts of its own, by its path."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from leaves(item, (*path, name))
+    else:
+        yield ".".join(path), value
+
+
+def test_every_number_of_the_file_can_be_asked_for_by_its_path_and_nothing_else_can() -> None:
+    run = result("orin", seconds=20, roofline=True)
+    found = dict(leaves(json.loads(files.dumps(run))))
+    numbers = {path: value for path, value in found.items() if type(value) in (int, float)}
+    assert len(numbers) > 60
+    for path, value in numbers.items():
+        assert figure(run, metric(path)).value == value, path
+    # What is null may be a number in another result.
+    others = {path for path, value in found.items() if value is not None and path not in numbers}
+    assert others >= {"date", "verdict", "plan.sustained", "latency.histogram", "subject.bundle", "series"}
+    for path in others:
+        with pytest.raises(UnknownMetricError, match=r"is no number|has no parts"):
+            metric(path)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from(["p50", "latency", "stages", "decode", "", "value", "x y", "subject"]), max_size=4))
+def test_any_path_is_a_number_or_one_error_that_says_where_it_goes_wrong(parts: list[str]) -> None:
+    name = ".".join(parts)
+    try:
+        asked = metric(name)
+    except UnknownMetricError as error:
+        assert 0 <= error.part <= max(0, len(parts) - 1)
+        assert str(error)
+        return
+    try:
+        assert isinstance(figure(result(seconds=20), asked).value, float)
+    except InputError as error:
+        # A stage, say, that no pipeline has.
+        assert "this result has no" in str(error)
