@@ -57,6 +57,10 @@ def shared_link(shared_host: ssh_farm.Host) -> Iterator[Link]:
 def link(shared_host: ssh_farm.Host, shared_link: Link) -> Iterator[Link]:
     """A link to the shared board, whose home is empty and whose processes are ended afterwards."""
     yield shared_link
+    # First those that would write into the folders that are removed.
+    shared_host.inside(
+        f"for p in /proc/[0-9]*; do case $(readlink $p/cwd) in {shared_host.home}/*) kill -9 ${{p##*/}};; esac; done"
+    )
     shared_link.run(scripts.STOP, ["", ""])
     for entry in shared_host.home.iterdir():
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
