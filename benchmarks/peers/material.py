@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.atomic import write_bytes
+from edgekit.atomic import atomic_file, write_bytes
 from edgekit.converters.convert import ConvertOptions, convert
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ def _save_weights(path: Path) -> None:
     import torch
 
     torch.manual_seed(0)
-    torch.save(_create_model().state_dict(), path)
+    # Whole or not at all: the next run takes what lies there.
+    with atomic_file(path) as stream:
+        torch.save(_create_model().state_dict(), stream)
 
 
 def _create_model(architecture: str = MODEL) -> torch.nn.Module:
@@ -169,4 +171,5 @@ def _export_peer(folder: Path, weights: Path) -> None:
         )
     vocabulary = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
     shutil.copy(vocabulary, folder)
-    (folder / "config.json").write_text(json.dumps({"image_size": 224, "context_length": 77}))
+    # Last: a folder that has it is complete.
+    write_bytes(folder / "config.json", json.dumps({"image_size": 224, "context_length": 77}).encode())

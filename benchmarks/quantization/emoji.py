@@ -108,9 +108,9 @@ def make(out: Path, setting: Setting, sets: Sequence[Dataset], on_stage: Callabl
         folder, golden = Path(name) / "emoji", Path(name) / "golden"
         folder.mkdir()
         golden.mkdir()
-        for number, item in enumerate(held.items[:: max(1, len(held.items) // _GOLDEN)][:_GOLDEN]):
+        for place, item in enumerate(held.items[:: max(1, len(held.items) // _GOLDEN)][:_GOLDEN]):
             # Two folders of classes may hold files of one name, and a shard holds many images.
-            (golden / f"{number}{Path(item.name).suffix}").write_bytes(item.read())
+            (golden / f"{place}{Path(item.name).suffix}").write_bytes(item.read())
         on_stage("exporting")
         scale, size = emoji_training.SCALE, chosen.size
         emoji_export.write(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from PIL import Image
 import bench_extras
 import tiny_bundle as tiny
 from edgekit.benchmarks.peers import cold_start, decoders, material, overhead, photo_to_embedding
-from edgekit.benchmarks.peers.material import SIZES, Material, jpeg
+from edgekit.benchmarks.peers.material import SIZES, Material
 from edgekit.benchmarks.results.records import Estimate
 from edgekit.benchmarks.versus.records import Agreement, Comparison, Opened, Side, Versus
 from edgekit.bundle.schema import to_plain
@@ -239,14 +238,6 @@ def test_the_overhead_is_taken_on_the_bundles_own_graph(tiny_bundle: Path, tmp_p
     assert found.n == 3
     assert found.low > 0
     assert {path.name for path in (tmp_path / "bare").iterdir()} == {"image.onnx", "image.onnx.data"}
-
-
-@pytest.mark.parametrize("size", [(64, 48), (30, 90)], ids=["wide", "tall"])
-def test_a_photo_of_any_size_is_the_same_each_time(size: tuple[int, int]) -> None:
-    data = jpeg(size)
-    assert data == jpeg(size)
-    with Image.open(io.BytesIO(data)) as image:
-        assert (image.format, image.size, image.mode) == ("JPEG", size, "RGB")
 
 
 def test_both_decoders_give_the_same_pixels_and_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
