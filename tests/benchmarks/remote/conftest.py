@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 
 import remote_stand_in as stand_in
 import ssh_farm
-from edgekit.benchmarks.remote import scripts
+from edgekit.benchmarks.remote import scripts, wheel
 from edgekit.benchmarks.remote.link import Link
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ def make_host(_boards_work: None, tmp_path_factory: pytest.TempPathFactory) -> I
     yield make
     for host in made:
         host.close()
+
+
+@pytest.fixture(scope="module")
+def one_wheel() -> Iterator[None]:
+    """Let edgekit's wheel be packed once: somebody may edit edgekit while a test runs."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wheel, "build", functools.cache(wheel.build))
+        yield
 
 
 @pytest.fixture(scope="module")

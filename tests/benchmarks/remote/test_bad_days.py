@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import threading
@@ -10,8 +9,8 @@ import threading
 import pytest
 
 import remote_stand_in as stand_in
-from edgekit.benchmarks.remote import wheel
 
+pytestmark = pytest.mark.usefixtures("one_wheel")
 LONG = ("--seconds", "600")
 
 
@@ -40,11 +39,7 @@ def test_a_link_that_is_cut_for_seconds_is_taken_up_again(host, parcel, tmp_path
     assert list(host.home.iterdir()) == []
 
 
-def test_a_link_that_stays_away_is_a_clear_end_and_the_same_command_joins_the_run_later(
-    host, parcel, tmp_path, monkeypatch
-):
-    # Somebody may edit edgekit while this test runs; then it would be another command.
-    monkeypatch.setattr(wheel, "files", functools.cache(wheel.files))
+def test_a_link_that_stays_away_is_a_clear_end_and_the_same_command_joins_the_run_later(host, parcel, tmp_path):
     where = stand_in.board(host)
     settings = stand_in.quick(host.ssh, patience=1.0)
     on_event = stand_in.until_measuring(host.cut)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 import sys
@@ -12,29 +11,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 import remote_stand_in as stand_in
-from edgekit.benchmarks.remote import wheel
 from edgekit.benchmarks.remote.records import Address, Board
 from edgekit.benchmarks.remote.run_on import OUTCOMES, run_on
 from edgekit.errors import InputError
 from kernel_tree import program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from edgekit.benchmarks.remote.records import RemoteEvent
     from ssh_farm import Host
 
 NOWHERE = Board("nowhere", Address("", "nowhere.invalid"), sys.executable, "own")
+pytestmark = pytest.mark.usefixtures("one_wheel")
 QUICK = ("--seconds", "0.1")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_wheel() -> Iterator[None]:
-    """Packed once: it is the same, and somebody may edit edgekit while a test runs."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(wheel, "build", functools.cache(wheel.build))
-        yield
 
 
 @pytest.mark.parametrize("wrong", ["no bundle", "empty bundle", "output", "argument", "input"])

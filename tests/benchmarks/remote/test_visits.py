@@ -16,6 +16,7 @@ from edgekit.benchmarks.remote.run_on import OUTCOMES, run_on
 from edgekit.benchmarks.results import files
 from edgekit.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("one_wheel")
 FOLDER = ".cache/edgekit/remote"
 
 
