@@ -106,4 +106,5 @@ def _unit(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     import numpy as np
 
     wide = rows.astype(np.float64)
-    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-30)
+    found: npt.NDArray[Any] = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-30)
+    return found

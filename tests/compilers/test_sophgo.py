@@ -7,11 +7,12 @@ import re
 from dataclasses import replace
 from types import SimpleNamespace
 
+import onnx
 import pytest
 
 from edgekit.benchmarks.simulators import defaults
 from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
-from edgekit.converters.targets import catalog
+from edgekit.converters.targets import catalog, mixing, mixing_worker, steps
 from edgekit.converters.targets.records import LEAST_CENTRED
 from edgekit.converters.toolchains import store
 from edgekit.errors import ConversionError, UnsupportedModelError
@@ -112,7 +113,6 @@ def test_the_other_family_has_files_of_its_own(build) -> None:
 
 
 def test_an_operator_that_crashes_the_compiler_is_named_before(attention, tmp_path) -> None:
-    import onnx
     from onnx import helper
 
     target, chip = catalog.find("bm1684x")
@@ -135,6 +135,22 @@ def test_a_failure_of_the_tool_is_one_error(attention, tmp_path) -> None:
     wrong = replace(job, chip=SimpleNamespace(name="bm0", tool_name="bm0"))
     with pytest.raises(ConversionError, match=r"sophgo: failed with exit code 1; its last lines:[\s\S]*bm0"):
         target.build(wrong, lambda _: None)
+
+
+def test_a_product_of_activations_alone_in_16_bits_is_computed_right(build, monkeypatch) -> None:
+    # 16 places and heads of 16: where the compiler takes a transposed operand for a straight one, and nothing says so.
+    def scores(job, *_, **__):
+        graph = onnx.load(job.folder / "chip.onnx", load_external_data=False).graph
+        made = {name for node in graph.node for name in node.output}
+        products = [node for node in graph.node if node.op_type == "MatMul" and made.issuperset(node.input)]
+        nodes = tuple(node.output[0] for node in products)
+        assert len(nodes) == 2
+        return mixing_worker.Answer(0.0, (), (mixing.Mix(0.0, 0.0, ("scores",), nodes, 0),))
+
+    monkeypatch.setattr(steps, "mixes", scores)
+    mixed, fine, _ = build("image", "bm1684x", "hybrid", 0.5)
+    assert fine.centred_mean > 0.95
+    assert re.search(r"simulator agrees with it to (0\.99\d\d|1\.0000)$", mixed.facts["attempts"])
 
 
 @pytest.mark.parametrize(("chip", "precision"), [("bm1684x", "w8a8"), ("bm1684x", "hybrid"), ("cv181x", "w8a8")])
