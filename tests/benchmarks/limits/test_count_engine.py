@@ -53,7 +53,7 @@ def _ones(*shape: int) -> Any:
     return np.ones(shape, np.float32)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.data(), st.integers(1, 3))
 def test_convolutions_of_any_shape(data: Any, dimensions: int) -> None:
     batch, groups, each, filters = (data.draw(SIDE) for _ in range(4))
@@ -75,7 +75,7 @@ def test_transposed_convolutions_of_any_shape(data: Any) -> None:
     _checked(node, _ones(batch, groups * each, height, width), _ones(groups * each, filters, *kernel))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(SIDE, max_size=2), st.lists(SIDE, max_size=2), SIDE, SIDE, SIDE, st.booleans())
 def test_products_of_any_rank(left: list[int], right: list[int], m: int, k: int, n: int, one: bool) -> None:
     """Broadcast as NumPy does, a side of 1 beside any other."""
@@ -118,7 +118,7 @@ EQUATIONS = [
 ]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.sampled_from(EQUATIONS), st.lists(SIDE, min_size=8, max_size=8))
 def test_sums_of_products_in_einsteins_notation(equation: str, sides: list[int]) -> None:
     letters = sorted(set(equation) - set(",->"))

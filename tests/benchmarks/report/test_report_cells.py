@@ -54,7 +54,7 @@ def around(kind: str, text: str) -> list[tuple[str, str]]:
     return [(f"{kind}_open", ""), *inline, (f"{kind}_close", "")]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(TEXTS)
 @example("- x")
 @example("1. x")

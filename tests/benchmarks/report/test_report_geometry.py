@@ -30,7 +30,7 @@ def with_p50(run: Result, value: float, low: float, high: float) -> Result:
     return changed(run, "latency.p99", Estimate(2 * value, 2 * low, 2 * high, 100))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS, st.floats(1.0, 1e3)), min_size=1, max_size=4))
 def test_a_run_lies_below_its_roof_by_its_share(runs: list[tuple[float, ...]]) -> None:
     """The share was computed from times; in the picture it must be the distance to the drawn limit."""
@@ -65,7 +65,7 @@ def test_a_run_lies_below_its_roof_by_its_share(runs: list[tuple[float, ...]]) -
         assert any(least <= mark <= greatest for mark in marks)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.floats(1e-3, 1e4), st.floats(0, 0.9), st.floats(0, 5)), min_size=1, max_size=5))
 def test_every_whisker_of_contenders_is_inside_and_ends_where_the_interval_does(
     ratios: list[tuple[float, float, float]],
@@ -144,7 +144,7 @@ def test_parts_that_a_run_lacks_take_no_width_and_have_no_figure() -> None:
     assert drawn.caption.endswith("Inference is 76 % of a query (int8 · photo) to 98 % (int8 · text).")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(1e-3, 1e5), min_size=4, max_size=4))
 def test_phases_join_and_end_at_the_first_answer(times: list[float]) -> None:
     run = RUN
@@ -159,7 +159,7 @@ def test_phases_join_and_end_at_the_first_answer(times: list[float]) -> None:
     assert drawn.rows[-2][0] == "together"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(0.01, 1e4), min_size=2, max_size=400), st.integers(0, 3))
 def test_a_histogram_draws_or_tells_every_query(times: list[float], digits: int) -> None:
     ordered = np.sort(np.round(times, digits) + 0.01)

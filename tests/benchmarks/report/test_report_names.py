@@ -27,7 +27,7 @@ FIELDS: dict[str, list[Any]] = {
 CHANGES = st.fixed_dictionaries({path: st.sampled_from(values) for path, values in FIELDS.items()})
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(CHANGES, max_size=7))
 def test_no_two_runs_have_one_name(changes: list[dict[str, Any]]) -> None:
     runs = []
@@ -60,7 +60,7 @@ def test_a_name_that_looks_like_a_made_one_is_left_to_the_run_that_has_it() -> N
 TELLING = ["subject.device", "context.device.hostname", "context.device.power_mode", "plan.batch", "plan.sustained"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(CHANGES, st.sampled_from(TELLING))
 def test_what_alone_differs_tells_runs_apart_and_no_number_does(base: dict[str, Any], path: str) -> None:
     one = RUN

@@ -62,7 +62,7 @@ def test_the_tiles_are_the_figures_of_the_run() -> None:
     assert bare["fidelity"][0] == "–"
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(st.floats(1e-3, 1e5), st.floats(0, 0.5), st.floats(0, 0.5))
 def test_the_interval_of_a_tile_holds_its_value_and_its_ends_read_apart(value: float, down: float, up: float) -> None:
     low, high = value * (1 - down), value * (1 + up)

@@ -73,15 +73,6 @@ def test_a_job_that_is_asked_to_stop_keeps_what_it_has_and_checks_it(tiny_bundle
     assert [event.name for event in told if isinstance(event, Phase)][-1] == "check"
 
 
-def test_wrong_numbers_are_measured_and_told_for_both_checks(tmp_path: Path) -> None:
-    path = tiny.build(tmp_path / "wrong.edge", variants=("wrong",))
-    found, trace, _ = whole(job(path, pipeline="image", variant="wrong"))
-    assert len(trace.ended) > 2
-    assert (found.before.passed, found.after.passed) == (False, False)
-    assert [text.partition(": ")[0] for text in found.wrong] == ["before the measured part", "after the measured part"]
-    assert found.before.cosine == pytest.approx(found.after.cosine)
-
-
 def test_queries_take_turns_with_every_sample_before_any_comes_again(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
