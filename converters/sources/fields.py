@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from edgekit.errors import InputError
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def is_real(value: object) -> bool:
+def is_real(value: object) -> TypeGuard[float]:
     """Say whether a value of JSON is a finite number; true and false are none."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
@@ -46,7 +46,7 @@ def real(value: object, name: str, where: object) -> float:
     """Return a finite number; arguments and errors are those of `whole`."""
     if not is_real(value):
         raise InputError(f"{where}: {name} is {value!r}, a number was expected")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def three(value: object, name: str, where: object, *, positive: bool = False) -> tuple[float, float, float]:
@@ -65,10 +65,11 @@ def three(value: object, name: str, where: object, *, positive: bool = False) ->
         InputError: they are no such numbers.
     """
     values = list(value) if isinstance(value, (list, tuple)) else [value] * 3
-    if len(values) != 3 or not all(is_real(v) and (v > 0 or not positive) for v in values):
+    numbers = [float(v) for v in values if is_real(v) and (v > 0 or not positive)]
+    if len(values) != 3 or len(numbers) != 3:
         wanted = "positive numbers" if positive else "numbers"
         raise InputError(f"{where}: {name} is {value!r}, one or three {wanted} were expected")
-    return float(values[0]), float(values[1]), float(values[2])
+    return numbers[0], numbers[1], numbers[2]
 
 
 def section(fields: Mapping[str, Any], name: str, where: object) -> dict[str, Any]:

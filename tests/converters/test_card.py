@@ -60,7 +60,7 @@ body = st.lists(line, max_size=5).map("\n".join)
 title = st.sampled_from(["Quantization", "Speed", "Limits"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(title, body), max_size=6))
 @example([("Speed", ""), ("Speed", "")])
 @example([("Speed", "\n\n\n"), ("Limits", "x")])
@@ -80,7 +80,7 @@ def test_after_any_steps_each_title_stands_once_with_its_last_body(steps: list[t
     assert not page.endswith("\n\n\n")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(body, title, body)
 def test_the_same_step_again_changes_nothing(first: str, name: str, second: str) -> None:
     before = with_section(f"# m\n\n{first}\n", "Other", first)

@@ -32,7 +32,7 @@ def run(path: Path, name: str, batch: Any) -> Any:
     return onnxruntime.InferenceSession(str(path)).run(None, {name: batch})[0]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mean=st.tuples(channel, channel, channel), std=st.tuples(channel, channel, channel), rows=st.integers(1, 5))
 def test_any_scaling_is_built_into_the_graph(tmp_path: Path, mean: Any, std: Any, rows: int) -> None:
     spec = ImageSpec(HEIGHT, WIDTH, "squash", 0, "bicubic", (0, 0, 0), mean, std)

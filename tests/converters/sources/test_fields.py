@@ -22,7 +22,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(anything)
 def test_any_value_is_taken_or_told_with_file_and_field(value: Any) -> None:
     for read in (fields.whole, fields.real, fields.three):

@@ -32,7 +32,7 @@ def run(graph: onnx.ModelProto, **given_inputs: Any) -> Any:
     return onnxruntime.InferenceSession(graph.SerializeToString()).run(None, given_inputs)[0]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ids, min_size=1, max_size=3), pad=st.integers(0, 4), rule=st.sampled_from(RULES))
 def test_the_graph_derives_the_mask_that_numpy_derives(tmp_path: Path, rows: Any, pad: int, rule: Any) -> None:
     """A graph that gives back its mask shows what it is fed for any ids."""
@@ -56,7 +56,7 @@ def test_token_types_are_zeros_whatever_the_ids(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run(graph, token_ids=np.array([[1, 2, 3, 4]], np.int32)), np.zeros((1, 4)))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.floats(-6e4, 6e4, width=16), min_size=3, max_size=3), min_size=1, max_size=3))
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
 def test_any_row_gets_length_one_and_zeros_stay(tmp_path: Path, kind: int, rows: Any) -> None:
