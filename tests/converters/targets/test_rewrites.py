@@ -245,15 +245,19 @@ def test_a_constant_that_something_else_reads_too_is_no_mask() -> None:
 @pytest.mark.parametrize(
     ("after", "stays"),
     [
-        # Read twice, followed by nothing, by a bias of one value, or by one of differing values.
+        # Read twice, followed by nothing, by something else, by a row of a matrix, by a bias of one value, by one of
+        # differing values.
         ([node("Relu", ["rows"], ["a"]), node("Add", ["a", "rows"], ["embedding"])], False),
         ([], False),
+        ([node("Relu", ["rows"], ["embedding"])], False),
+        ([node("Add", ["rows", "matrix"], ["embedding"])], False),
         ([node("Add", ["same", "rows"], ["embedding"])], False),
         ([node("Add", ["rows", "differ"], ["embedding"])], True),
     ],
 )
 def test_a_bias_is_given_where_there_is_none_that_differs(after, stays, rows) -> None:
     constants = [("same", np.full(6, 0.25, np.float32)), ("differ", np.linspace(-1, 1, 6, dtype=np.float32))]
+    constants.append(("matrix", np.linspace(-2, 2, 6, dtype=np.float32)[None]))
     model = _tower(after, constants)
     if not after:
         model.graph.node[0].output[0] = "embedding"
