@@ -59,11 +59,11 @@ def uniform(method: str) -> Build:
 
     def build(master: Path, out: Path, tower: str, inputs: Inputs) -> None:
         from edgekit.converters.graph import store
-        from edgekit.converters.quantize import calibration as ranges_of
-        from edgekit.converters.quantize.apply import quantize_tower
-        from edgekit.converters.quantize.groups import find_groups
-        from edgekit.converters.quantize.methods import METHODS
-        from edgekit.converters.quantize.records import TowerDecision
+        from edgekit.converters.quantize.methods import calibration as ranges_of
+        from edgekit.converters.quantize.methods.apply import quantize_tower
+        from edgekit.converters.quantize.methods.groups import find_groups
+        from edgekit.converters.quantize.methods.records import TowerDecision
+        from edgekit.converters.quantize.methods.table import METHODS
 
         model = store.load(master)
         kinds = METHODS[method].kinds

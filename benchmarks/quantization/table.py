@@ -22,7 +22,7 @@ import numpy as np
 from edgekit.benchmarks.quantization import contenders, harness, material
 from edgekit.benchmarks.quantization.contenders import Contender
 from edgekit.benchmarks.running.refusing import not_above_zero, not_among
-from edgekit.converters.quantize.methods import METHODS
+from edgekit.converters.quantize.methods.table import METHODS
 from edgekit.errors import EdgekitError
 from edgekit.fidelity import fidelity
 from edgekit.ratios import Ratio, ratio

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.adapting import unit_rows
 from edgekit.converters.quantize.data import CALIBRATION, HELD_OUT, SEARCH
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.methods.records import TowerDecision
 from edgekit.converters.targets import prepare_worker, qnn, rknn, sophgo, static
 from edgekit.converters.targets.inputs import embed
 from edgekit.converters.toolchains import catalog, work

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from edgekit.converters.quantize.records import TowerDecision
+    from edgekit.converters.quantize.methods.records import TowerDecision
     from edgekit.golden import TowerName
 
 SECONDS = 3600

@@ -66,7 +66,7 @@ def build(master: Path, shape: tuple[int, ...], mask: float | None) -> tuple[nn.
     """
     from edgekit.converters.graph import store
     from edgekit.converters.litert import module, patterns, program
-    from edgekit.converters.quantize.groups import find_groups
+    from edgekit.converters.quantize.methods.groups import find_groups
 
     model = store.load(master)
     groups = find_groups(model)

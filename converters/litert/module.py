@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgekit.converters.litert.call import Call
     from edgekit.converters.litert.program import Program
-    from edgekit.converters.quantize.records import Group
+    from edgekit.converters.quantize.methods.records import Group
 
 OUTPUT = "embedding"
 _NO_GROUP = "other"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edgekit.converters.quantize.records import Group
+    from edgekit.converters.quantize.methods.records import Group
 
 
 def scopes(groups: Iterable[Group]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from edgekit.converters.export import first_line
 from edgekit.converters.litert.call import Call, read_call
 from edgekit.converters.litert.operators import OPERATORS, check_supported
-from edgekit.converters.quantize.editor import node_keys
+from edgekit.converters.quantize.methods.editor import node_keys
 from edgekit.errors import ConversionError
 
 if TYPE_CHECKING:

@@ -57,10 +57,10 @@ def recipe_of(master: Path, source: Path, methods: dict[str, str]) -> Recipe:
     from edgekit.converters.litert.files import weighted_operators
     from edgekit.converters.litert.names import scopes
     from edgekit.converters.litert.recipe import full_integer_recipe, make_recipe
-    from edgekit.converters.quantize.apply import choices
-    from edgekit.converters.quantize.groups import find_groups
-    from edgekit.converters.quantize.methods import METHODS
-    from edgekit.converters.quantize.records import TowerDecision
+    from edgekit.converters.quantize.methods.apply import choices
+    from edgekit.converters.quantize.methods.groups import find_groups
+    from edgekit.converters.quantize.methods.records import TowerDecision
+    from edgekit.converters.quantize.methods.table import METHODS
 
     every = methods.get(work.EVERY_GROUP, "")
     if every == work.FULL_INTEGER:

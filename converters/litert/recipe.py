@@ -11,8 +11,8 @@ from edgekit.errors import ConversionError, UnsupportedModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from edgekit.converters.quantize.methods import Method
-    from edgekit.converters.quantize.records import Group
+    from edgekit.converters.quantize.methods.records import Group
+    from edgekit.converters.quantize.methods.table import Method
 
     Rule = dict[str, Any]
 

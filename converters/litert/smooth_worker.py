@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgekit.converters import children
 from edgekit.converters.litert import limits, work
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.methods.records import TowerDecision
 
 _BATCH = 8
 
@@ -20,11 +20,11 @@ def main(folder: Path, alpha: float) -> None:
         alpha: exponent, 0..1.
     """
     from edgekit.converters.graph import store
-    from edgekit.converters.quantize.apply import choices
-    from edgekit.converters.quantize.calibration import measure, needed_tensors
-    from edgekit.converters.quantize.editor import Editor
-    from edgekit.converters.quantize.groups import find_groups
-    from edgekit.converters.quantize.smoothing import smooth
+    from edgekit.converters.quantize.methods.apply import choices
+    from edgekit.converters.quantize.methods.calibration import measure, needed_tensors
+    from edgekit.converters.quantize.methods.editor import Editor
+    from edgekit.converters.quantize.methods.groups import find_groups
+    from edgekit.converters.quantize.methods.smoothing import smooth
 
     request = work.read_request(folder)
     limits.die_after(request.seconds)

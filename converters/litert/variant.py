@@ -10,7 +10,7 @@ from edgekit.bundle.manifest import TowerRecord, VariantRecord
 from edgekit.converters import exchange, verdict
 from edgekit.converters.litert.compile import TowerShape, compile_tower
 from edgekit.converters.litert.work import EVERY_GROUP
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.methods.records import TowerDecision
 from edgekit.errors import ConversionError
 from edgekit.fidelity import agreement
 from edgekit.golden import TOWERS

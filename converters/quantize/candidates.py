@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgekit.converters.quantize.data import Material
     from edgekit.converters.quantize.figures import Metric
     from edgekit.converters.quantize.journal import Entry
-    from edgekit.converters.quantize.records import Decision, TowerDecision
+    from edgekit.converters.quantize.methods.records import Decision, TowerDecision
     from edgekit.converters.quantize.sensitivity import Scale
     from edgekit.converters.quantize.settings import Objective, Settings
     from edgekit.golden import TowerName

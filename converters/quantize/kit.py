@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from edgekit.converters.quantize import apply, calibration, instructions
-from edgekit.converters.quantize.groups import find_groups
-from edgekit.converters.quantize.methods import METHODS, SATURATES, for_instructions
+from edgekit.converters.quantize import instructions
+from edgekit.converters.quantize.methods import apply, calibration
+from edgekit.converters.quantize.methods.groups import find_groups
+from edgekit.converters.quantize.methods.table import METHODS, SATURATES, for_instructions
 from edgekit.converters.quantize.work import MethodFacts, Survey
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from edgekit.converters.quantize.records import Range, TowerDecision
+    from edgekit.converters.quantize.methods.records import Range, TowerDecision
 
 _NARROW = "_7bit"
 _NARROWEST = "x86-avx2"

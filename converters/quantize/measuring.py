@@ -11,7 +11,7 @@ from edgekit import pareto
 from edgekit.converters.quantize import figures, sensitivity, work
 from edgekit.converters.quantize.candidates import float_rows
 from edgekit.converters.quantize.data import CALIBRATION, PROBE
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.methods.records import TowerDecision
 from edgekit.converters.quantize.work import Task
 from edgekit.golden import TOWERS
 

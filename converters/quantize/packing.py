@@ -20,7 +20,7 @@ from edgekit.converters import card, verdict
 from edgekit.converters.quantize import lite, picture, sheet, work
 from edgekit.converters.quantize.candidates import tower_decision
 from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
-from edgekit.converters.quantize.records import Decision, Group, Range
+from edgekit.converters.quantize.methods.records import Decision, Group, Range
 from edgekit.converters.quantize.work import MethodFacts
 from edgekit.fidelity import agreement
 from edgekit.golden import TOWERS

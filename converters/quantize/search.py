@@ -14,7 +14,7 @@ from edgekit.converters.quantize.candidates import Bench, Candidate, float_task
 from edgekit.converters.quantize.crew import Crew, Interrupted
 from edgekit.converters.quantize.data import GOLDEN
 from edgekit.converters.quantize.measuring import Measuring
-from edgekit.converters.quantize.records import Decision, TowerDecision
+from edgekit.converters.quantize.methods.records import Decision, TowerDecision
 from edgekit.converters.quantize.sensitivity import Measured, Scale
 from edgekit.converters.quantize.work import Task
 from edgekit.errors import ConversionError, InputError

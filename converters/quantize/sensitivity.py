@@ -16,7 +16,7 @@ import numpy as np
 from edgekit.converters.quantize import figures, work
 from edgekit.converters.quantize.choose import Option, hull
 from edgekit.converters.quantize.data import PROBE
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.methods.records import TowerDecision
 from edgekit.converters.quantize.work import Task
 from edgekit.ratios import Ratio, ratio
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edgekit.converters.quantize.journal import Entry
-    from edgekit.converters.quantize.records import Group
+    from edgekit.converters.quantize.methods.records import Group
     from edgekit.converters.quantize.settings import Objective
     from edgekit.converters.quantize.work import Survey
     from edgekit.golden import TowerName

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from edgekit.bundle import schema
-from edgekit.converters.quantize.records import Group, Range, TowerDecision
+from edgekit.converters.quantize.methods.records import Group, Range, TowerDecision
 from edgekit.golden import TowerName
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from edgekit.converters import children
 from edgekit.converters.quantize import journal, work
 from edgekit.converters.quantize.journal import Entry
 from edgekit.converters.quantize.latency import take_turns
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.methods.records import TowerDecision
 from edgekit.errors import EdgekitError, ExecutionError
 from edgekit.runtimes import registry
 from edgekit.runtimes.protocol import Artifact, Blob, SessionSettings

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.compress.int8_weights import quantize
 from edgekit.converters.graph.simplify import drop_unused
-from edgekit.converters.quantize import qdq
-from edgekit.converters.quantize.records import Range
+from edgekit.converters.quantize.methods import qdq
+from edgekit.converters.quantize.methods.records import Range
 from edgekit.converters.targets import fused
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.adapting import PROJECTION, unit_rows
 from edgekit.converters.litert import work as litert_work
 from edgekit.converters.quantize.data import CALIBRATION, GOLDEN, HELD_OUT
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.methods.records import TowerDecision
 from edgekit.converters.targets import ethos_input, inputs, prepare_worker, steps
 from edgekit.converters.targets.records import Built, Chip
 from edgekit.converters.toolchains import catalog, work

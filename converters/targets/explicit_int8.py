@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from edgekit.converters.quantize.records import Range
+    from edgekit.converters.quantize.methods.records import Range
 
 _LEVELS = 127
 _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})

@@ -16,7 +16,7 @@ from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.converters import children
 from edgekit.converters.graph import store
-from edgekit.converters.quantize import calibration, float16
+from edgekit.converters.quantize.methods import calibration, float16
 from edgekit.converters.targets import (
     explicit_int8,
     half,
@@ -32,8 +32,8 @@ from edgekit.fidelity import agreement
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from edgekit.converters.quantize.calibration import How
-    from edgekit.converters.quantize.records import Range
+    from edgekit.converters.quantize.methods.calibration import How
+    from edgekit.converters.quantize.methods.records import Range
 
 REQUEST, ANSWER = "jetson.json", "jetson-made.json"
 _FITTED = "fitted.onnx"

@@ -14,7 +14,7 @@ from edgekit.atomic import write_bytes
 from edgekit.bundle import schema
 from edgekit.converters import children
 from edgekit.converters.graph import store
-from edgekit.converters.quantize import calibration
+from edgekit.converters.quantize.methods import calibration
 from edgekit.converters.targets import emulated, fused, mixing, prepare_worker
 from edgekit.converters.targets.mixing import Mix, Sensitivity
 from edgekit.fidelity import agreement

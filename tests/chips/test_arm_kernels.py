@@ -11,11 +11,11 @@ import pytest
 import arm_board
 import opcode_counter
 from edgekit.converters.graph import store
-from edgekit.converters.quantize import calibration
-from edgekit.converters.quantize.apply import quantize_model
-from edgekit.converters.quantize.groups import find_groups
-from edgekit.converters.quantize.methods import METHODS
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.methods import calibration
+from edgekit.converters.quantize.methods.apply import quantize_model
+from edgekit.converters.quantize.methods.groups import find_groups
+from edgekit.converters.quantize.methods.records import TowerDecision
+from edgekit.converters.quantize.methods.table import METHODS
 from edgekit.processor import instruction_sets, int8_class
 from small_towers import convnet, ids, pixels, run, transformer
 

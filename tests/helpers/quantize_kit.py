@@ -17,14 +17,14 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from edgekit.converters.graph import store
-from edgekit.converters.quantize.records import Group
+from edgekit.converters.quantize.methods.records import Group
 from edgekit.converters.quantize.work import MethodFacts, Survey
 from edgekit.errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgekit.converters.quantize.records import TowerDecision
+    from edgekit.converters.quantize.methods.records import TowerDecision
 
 KIT = "quantize_kit"
 _KINDS = {"patches": "convolution", "projection": "head", "table": "table"}

@@ -14,7 +14,7 @@ from edgekit.converters.distill.students.onnx_layers import add_bias, layer_of
 from edgekit.converters.distill.students.onnx_operators import DYNAMIC
 from edgekit.converters.graph.masks import MASKED
 from edgekit.converters.litert.call import Call, read_call
-from edgekit.converters.quantize.editor import node_keys
+from edgekit.converters.quantize.methods.editor import node_keys
 from edgekit.errors import UnsupportedModelError
 
 if TYPE_CHECKING:

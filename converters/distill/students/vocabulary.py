@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.converters.quantize import token_closure
-from edgekit.converters.quantize.vocabulary import all_tokens, kept_ids, parse, renumbered
+from edgekit.converters.quantize.methods import token_closure
+from edgekit.converters.quantize.methods.vocabulary import all_tokens, kept_ids, parse, renumbered
 from edgekit.errors import InputError, UnsupportedModelError
 from edgekit.text.cleaning import clean
 

@@ -16,7 +16,7 @@ from edgekit.converters.litert import module, names, patterns, program
 from edgekit.converters.litert.call import Call, read_call
 from edgekit.converters.litert.dtypes import torch_dtype
 from edgekit.converters.litert.operators import OPERATORS, check_supported
-from edgekit.converters.quantize.records import Group
+from edgekit.converters.quantize.methods.records import Group
 from edgekit.errors import UnsupportedModelError
 
 EXAMPLES = settings(max_examples=15, deadline=None, derandomize=True)

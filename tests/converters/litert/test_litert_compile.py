@@ -18,8 +18,8 @@ from edgekit.bundle.manifest import TensorSpec
 from edgekit.converters.litert import compile as litert
 from edgekit.converters.litert import convert_worker, files, names, quantize_worker, run_worker, work
 from edgekit.converters.litert.compile import TowerShape, compile_float, compile_tower, quantize_file
-from edgekit.converters.quantize.groups import find_groups
-from edgekit.converters.quantize.records import TowerDecision
+from edgekit.converters.quantize.methods.groups import find_groups
+from edgekit.converters.quantize.methods.records import TowerDecision
 from edgekit.errors import ConversionError, InputError, MissingDependencyError, UnsupportedModelError
 
 SHAPES = {

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 import tiny_masters
 from edgekit.converters.graph import store
 from edgekit.converters.litert import module, names, patterns, program
-from edgekit.converters.quantize.groups import find_groups
+from edgekit.converters.quantize.methods.groups import find_groups
 from edgekit.errors import ConversionError, UnsupportedModelError
 
 EXAMPLES = settings(max_examples=8, deadline=None, derandomize=True)
@@ -96,7 +96,7 @@ def test_every_weight_that_is_read_carries_its_groups_name(tiny):
 
 
 def test_names_of_groups_are_never_part_of_each_other():
-    from edgekit.converters.quantize.records import Group
+    from edgekit.converters.quantize.methods.records import Group
 
     groups = [Group(name, "mlp", (), 1) for name in ("block1.mlp", "block1_mlp", "block11.mlp", "1.mlp", "mlp")]
     called = list(names.scopes(groups).values())

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from edgekit.converters.litert import variant
 from edgekit.converters.litert.names import scopes
 from edgekit.converters.litert.recipe import WeightedOperator, full_integer_recipe, make_recipe
-from edgekit.converters.quantize.methods import METHODS
-from edgekit.converters.quantize.records import Group
+from edgekit.converters.quantize.methods.records import Group
+from edgekit.converters.quantize.methods.table import METHODS
 from edgekit.errors import ConversionError, UnsupportedModelError
 
 GROUPS = (

@@ -22,8 +22,8 @@ from edgekit.converters.litert import compile as litert
 from edgekit.converters.litert import convert_worker, files, limits, names, quantize_worker, run_worker, work
 from edgekit.converters.litert.compile import Compiled, TowerShape, compile_tower
 from edgekit.converters.litert.recipe import Recipe, full_integer_recipe, make_recipe
-from edgekit.converters.quantize.methods import METHODS
-from edgekit.converters.quantize.records import Group, TowerDecision
+from edgekit.converters.quantize.methods.records import Group, TowerDecision
+from edgekit.converters.quantize.methods.table import METHODS
 from edgekit.errors import BundleError, ConversionError, ExecutionError, InputError, MissingDependencyError
 from edgekit.errors import UnsupportedModelError as Unsupported
 from litert_models import Graph
@@ -174,7 +174,7 @@ def master(path):
 def test_the_quantizing_child_leaves_a_file_and_facts(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "__stdout__", sys.stdout)
     source, made = master(tmp_path / "m.onnx"), tmp_path / "out.tflite"
-    from edgekit.converters.quantize.groups import find_groups
+    from edgekit.converters.quantize.methods.groups import find_groups
 
     groups = find_groups(store.load(source))
     called = names.scopes(groups)

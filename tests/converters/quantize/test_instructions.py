@@ -6,7 +6,7 @@ import pytest
 
 from edgekit import processor
 from edgekit.converters.quantize import instructions, kit
-from edgekit.converters.quantize.methods import METHODS, SATURATES
+from edgekit.converters.quantize.methods.table import METHODS, SATURATES
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from edgekit.converters.quantize.candidates import float_task
 from edgekit.converters.quantize.data import PROBE
 from edgekit.converters.quantize.journal import Entry
 from edgekit.converters.quantize.measuring import Measuring
-from edgekit.converters.quantize.records import Group
+from edgekit.converters.quantize.methods.records import Group
 from edgekit.converters.quantize.sensitivity import Scale
 from edgekit.converters.quantize.settings import Settings
 from edgekit.converters.quantize.work import MethodFacts, Survey

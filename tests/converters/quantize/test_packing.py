@@ -15,7 +15,7 @@ from edgekit.converters.card import with_section
 from edgekit.converters.litert.compile import Compiled
 from edgekit.converters.quantize import lite, packing, run, work
 from edgekit.converters.quantize.data import GOLDEN, HELD_OUT
-from edgekit.converters.quantize.records import Decision, Group, TowerDecision
+from edgekit.converters.quantize.methods.records import Decision, Group, TowerDecision
 from edgekit.converters.quantize.work import MethodFacts, Survey
 from edgekit.errors import UnsupportedModelError
 

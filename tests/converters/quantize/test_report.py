@@ -14,8 +14,8 @@ from edgekit.converters.quantize import candidates, picture, report, sheet
 from edgekit.converters.quantize.candidates import Candidate, Seen, worthless
 from edgekit.converters.quantize.data import Material, Part
 from edgekit.converters.quantize.figures import Metric
+from edgekit.converters.quantize.methods.records import Decision, TowerDecision
 from edgekit.converters.quantize.packing import Job
-from edgekit.converters.quantize.records import Decision, TowerDecision
 from edgekit.converters.quantize.search import Outcome
 from edgekit.converters.quantize.sensitivity import Measured, Scale
 from edgekit.converters.quantize.settings import Settings

@@ -16,7 +16,7 @@ from edgekit.converters.quantize import work
 from edgekit.converters.quantize.crew import Interrupted
 from edgekit.converters.quantize.data import GOLDEN, HELD_OUT, PROBE, SEARCH, Material, Part
 from edgekit.converters.quantize.journal import Entry
-from edgekit.converters.quantize.records import Group
+from edgekit.converters.quantize.methods.records import Group
 from edgekit.converters.quantize.search import MAX_LOOKS, Search
 from edgekit.converters.quantize.settings import Settings
 from edgekit.converters.quantize.work import MethodFacts, Survey

@@ -6,7 +6,7 @@ import pytest
 
 from edgekit.converters.quantize import sensitivity
 from edgekit.converters.quantize.choose import Option
-from edgekit.converters.quantize.records import Group
+from edgekit.converters.quantize.methods.records import Group
 from edgekit.converters.quantize.sensitivity import Measured, Scale
 from edgekit.converters.quantize.work import MethodFacts, Survey
 from edgekit.ratios import Ratio

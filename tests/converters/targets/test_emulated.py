@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 import tiny_masters
-from edgekit.converters.quantize import calibration
-from edgekit.converters.quantize.records import Range
+from edgekit.converters.quantize.methods import calibration
+from edgekit.converters.quantize.methods.records import Range
 from edgekit.converters.targets import emulated, fused, static
 from edgekit.errors import InputError
 

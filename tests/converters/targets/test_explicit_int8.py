@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.converters.quantize.records import Range
+from edgekit.converters.quantize.methods.records import Range
 from edgekit.converters.targets import explicit_int8, rounding
 from edgekit.errors import InputError
 

@@ -21,8 +21,8 @@ from edgekit.converters.distill.students.finish import finish
 from edgekit.converters.distill.students.rounding import add_rounding, affine, remove_rounding, symmetric
 from edgekit.converters.distill.students.transformer import TextTransformer
 from edgekit.converters.graph import store
-from edgekit.converters.quantize import dynamic_int8
-from edgekit.converters.quantize.editor import Editor, node_keys
+from edgekit.converters.quantize.methods import dynamic_int8
+from edgekit.converters.quantize.methods.editor import Editor, node_keys
 
 _FLOATS = st.floats(-100, 100, width=32)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from edgekit.converters.distill.students import vocabulary
-from edgekit.converters.quantize import token_closure
+from edgekit.converters.quantize.methods import token_closure
 from edgekit.errors import InputError, UnsupportedModelError
 
 _CORPUS = [
