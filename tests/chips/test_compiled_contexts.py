@@ -18,9 +18,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import qnn_bundle
 
 import edgekit
+import qnn_bundle
 import qnn_models
 from edgekit.errors import PlacementError
 from edgekit.runtimes import compiled_cache, ort_context, ort_plugins, registry

@@ -13,9 +13,9 @@ import onnx
 import onnxruntime
 import onnxruntime_qnn
 import pytest
-import qnn_bundle
 
 import edgekit
+import qnn_bundle
 import qnn_models
 import tiny_bundle as tiny
 from edgekit.errors import PlacementError, RuntimeUnavailableError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import qnn_bundle
 
 import edgekit
+import qnn_bundle
 import tiny_bundle as tiny
 from edgekit.errors import RuntimeUnavailableError
 

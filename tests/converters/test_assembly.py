@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import work_folder
 from PIL import Image
-from work_folder import Work
 
+import work_folder
 from edgekit import __version__
 from edgekit.bundle import provenance
 from edgekit.bundle.manifest import Agreement, Manifest, VariantRecord
@@ -22,6 +21,7 @@ from edgekit.converters.check_inputs import GOLDEN_PHOTOS, GOLDEN_TEXTS
 from edgekit.errors import BundleError
 from edgekit.verification import verify
 from tiny_towers import embed_ids, embed_pixels
+from work_folder import Work
 
 NOBODY = Identity(None, None, ())
 FOUND = Agreement(9, 2e-4, 0.9991, 0.9995, 0.9987, 0.999)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import foreign_graphs as foreign
 import numpy as np
 import onnx
 import pytest
-import work_folder
-from foreign_graphs import info
 from onnx import TensorProto, helper, numpy_helper
-from work_folder import Work
 
+import foreign_graphs as foreign
+import work_folder
 from edgekit.bundle import schema
 from edgekit.bundle.manifest import TensorSpec
 from edgekit.converters import engine_worker, exchange, verdict
 from edgekit.errors import ConversionError, EdgekitError
+from foreign_graphs import info
 from tiny_towers import DIMENSION, SIZE, embed_ids, embed_pixels
+from work_folder import Work
 
 
 @pytest.fixture

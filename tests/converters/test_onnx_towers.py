@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import foreign_graphs as foreign
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from foreign_graphs import DIMENSION, HEIGHT, PAD, WIDTH, info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+import foreign_graphs as foreign
 from edgekit.bundle.manifest import ImageSpec
 from edgekit.converters import onnx_towers
 from edgekit.errors import ConversionError, UnsupportedModelError
+from foreign_graphs import DIMENSION, HEIGHT, PAD, WIDTH, info
 
 if TYPE_CHECKING:
     from pathlib import Path

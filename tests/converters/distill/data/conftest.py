@@ -14,6 +14,7 @@ import tiny_bundle as tiny
 from edgekit.bundle.reader import open_bundle
 from edgekit.converters.distill.recipe import DataSpec, Recipe, StudentSpec, TeacherSpec, Training
 from edgekit.converters.distill.students.records import ImageTower, Student, TextTower
+from made_material import texts_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,3 +89,9 @@ def make_recipe(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Recipe]:
         return Recipe((TeacherSpec(str(tiny_bundle)),), given, StudentSpec(), {}, Training(batch=batch, seed=order))
 
     return make
+
+
+@pytest.fixture
+def recipe(tmp_path, make_recipe, make_classes):
+    folder = make_classes(tmp_path / "set", range(14))
+    return make_recipe(images=(str(folder),), texts=(texts_file(tmp_path),), held_out=0.4)

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import foreign_graphs as foreign
 import numpy as np
 import pytest
-from foreign_graphs import info
 
+import foreign_graphs as foreign
 from edgekit.converters.records import SourceOptions
 from edgekit.converters.sources import onnx_folder, onnx_folder_layouts
 from edgekit.errors import InputError, MissingDependencyError, UnsupportedModelError
+from foreign_graphs import info
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import foreign_graphs as foreign
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from foreign_graphs import info
 from onnx import helper, numpy_helper
 
+import foreign_graphs as foreign
 from edgekit.converters.sources.onnx_folder_opset import to_contract
 from edgekit.errors import UnsupportedModelError
+from foreign_graphs import info
 
 X = np.random.default_rng(2).normal(size=(3, 4)).astype(np.float32)
 HERE = Path("in.onnx")

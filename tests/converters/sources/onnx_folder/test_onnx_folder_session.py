@@ -6,17 +6,17 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
-import foreign_graphs as foreign
 import numpy as np
 import onnx
 import pytest
-from foreign_graphs import info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+import foreign_graphs as foreign
 from edgekit.converters.sources import onnx_folder_session as sessions
 from edgekit.errors import InputError
+from foreign_graphs import info
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import foreign_graphs as foreign
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from foreign_graphs import info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+import foreign_graphs as foreign
 from edgekit.bundle.manifest import ImageSpec
 from edgekit.converters.sources import onnx_folder_surgery as surgery
 from edgekit.errors import UnsupportedModelError
+from foreign_graphs import info
 
 RULES = ("ones", "not_pad", "to_first_pad")
 ids = st.lists(st.integers(0, 4), min_size=6, max_size=6)
