@@ -57,8 +57,7 @@ class Found:
         rss_import: MiB resident before the bundle was opened.
         rss_peak: MiB, the largest until the measured part ended.
         swapped: MiB of the process in swap at the end of the measured part.
-        faults: pages that had to be read from the disk during it.
-        cpu: seconds of processor time of the measured part, all threads together.
+        faults: pages that had to be read from the disk during the measured part.
         overhead_us: microseconds that the loop adds to a query.
         packages: versions of what was imported.
         python: version.
@@ -77,7 +76,6 @@ class Found:
     rss_peak: float
     swapped: float
     faults: int
-    cpu: float
     overhead_us: float
     packages: dict[str, str]
     python: str

@@ -94,9 +94,9 @@ def measure(
             stopped = True
             raise StopEarlyError
 
-    cpu, faults = _usage()
+    faults = _faults()
     trace, refused = judged(plan, workload, tick)
-    cpu, faults = _usage()[0] - cpu, _usage()[1] - faults
+    faults = _faults() - faults
     memory = status("self")
     tell(Phase("check"))
     after, wrong_after = check_golden(opened)
@@ -115,7 +115,6 @@ def measure(
         rss_peak=memory.get("VmHWM", _max_rss()),
         swapped=memory.get("VmSwap", 0.0),
         faults=faults,
-        cpu=cpu,
         overhead_us=per_query_us(),
         packages=_packages(),
         python=platform.python_version(),
@@ -225,10 +224,9 @@ def _stable(times: list[float]) -> bool:
     return abs(later - earlier) <= _STABLE * earlier
 
 
-def _usage() -> tuple[float, int]:
-    """Return seconds of processor time, and pages read from the disk, so far."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime, usage.ru_majflt
+def _faults() -> int:
+    """Return how many pages were read from the disk so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
 def _max_rss() -> float:

@@ -22,7 +22,6 @@ def good() -> Evidence:
         rss_peak=200.0,
         swapped=0.0,
         faults=0,
-        cpu=60.0,
         overhead_us=5.0,
         packages={},
         python="3.11",

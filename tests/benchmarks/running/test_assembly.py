@@ -66,7 +66,6 @@ def found(bundle: Bundle, **changes: Any) -> Found:
         rss_peak=300.0,
         swapped=0.0,
         faults=3,
-        cpu=48.0,
         overhead_us=4.0,
         packages={"numpy": "2"},
         python="3.11.9",

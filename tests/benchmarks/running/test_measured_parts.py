@@ -150,11 +150,7 @@ def test_versions_of_what_was_imported() -> None:
     assert list(found) == sorted(found)
 
 
-def test_the_processor_s_time_and_the_largest_memory() -> None:
-    cpu, faults = measured._usage()
-    end = time.process_time() + 0.05
-    while time.process_time() < end:
-        pass
-    assert measured._usage()[0] - cpu >= 0.04
-    assert faults >= 0
+def test_pages_that_were_read_are_counted_up_and_the_largest_memory_is_in_mib() -> None:
+    before = measured._faults()
+    assert 0 <= before <= measured._faults()
     assert 10 < measured._max_rss() < 100_000

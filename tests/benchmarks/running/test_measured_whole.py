@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +53,6 @@ def test_the_figures_of_a_job_fit_together(tiny_bundle: Path) -> None:
     assert found.phases.warm_queries >= 1
     together = found.phases.load_ms + found.phases.prepare_ms + found.phases.first_ms
     assert together < 1000 * (wall - seconds)
-    assert 0 < found.cpu < 1.5 * seconds * (os.cpu_count() or 1)
     assert 0 < found.rss_import <= found.rss_peak
     assert (found.before.passed, found.after.passed, found.wrong, found.interrupted) == (True, True, (), "")
     assert set(found.subject.placement) == {"image", "text"}

@@ -100,7 +100,7 @@ WAYS = {
     "abort": r"^ended by SIGABRT; its last line: moody: assertion failed: rank == 4$",
     "late": r"^ended by SIGABRT; its last line: moody: assertion failed",
     "killed": r"^ended by SIGKILL, most likely by the system for lack of memory",
-    "hang": r"^did not answer within 20 s and was ended; its last line: moody: waiting for the accelerator$",
+    "hang": r"^did not answer within 12 s and was ended; its last line: moody: waiting for the accelerator$",
     "memory": r"^out of memory; it may allocate 1500 MB$",
     "native-memory": r"^ended by SIGSEGV",
     "garbage": r"^ended with exit code 0 and without a result; its last line: .*reason",
@@ -138,7 +138,7 @@ def tuning(tmp_path_factory: pytest.TempPathFactory) -> Tuning:
         monkeypatch.setenv("EDGEKIT_CACHE", str(folder / "cache"))
         monkeypatch.setattr(finals, "ROUND_SECONDS", 0.02)
         register(monkeypatch, folder, " ".join([*WAYS, "chatty", "good"]))
-        return edgekit.tune(bundle, runtime="moody", threads=(1,), trial_seconds=20, memory=1500)
+        return edgekit.tune(bundle, runtime="moody", threads=(1,), trial_seconds=12, memory=1500)
 
 
 def outcome(tuning: Tuning, device: str) -> Candidate:
