@@ -95,7 +95,7 @@ def test_log_loss_is_the_softmax(count: int, labels: int, seed: int, scale: floa
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         wanted = -np.log(shares / shares.sum(axis=1, keepdims=True))[np.arange(count), classes].mean()
     if np.isfinite(wanted):
-        assert log_loss(logits, classes) == pytest.approx(wanted, abs=1e-9)
+        assert log_loss(logits, classes) == pytest.approx(wanted, rel=1e-9, abs=1e-9)
     assert right(logits, classes).tolist() == [int(np.argmax(row)) == c for row, c in zip(logits, classes, strict=True)]
 
 
