@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bench_evidence
 import bench_results
 import json_check
 from edgekit.benchmarks.meters.protocol import Channel
@@ -53,18 +54,13 @@ def series(name: str, kind: Any, unit: str, meter: str, value: float, step: floa
 
 def found(bundle: Bundle, **changes: Any) -> Found:
     choice = list_choices(bundle, bundle.manifest.variants[0].id, "onnxruntime", "cpu")[0][0]
-    made = bench_results.result()
-    plain = Found(
+    plain = replace(
+        bench_evidence.good().found,
         subject=describe(bundle, choice, {"image": {"cpu": 9}}),
         plan=replace(plan_of(RunRequest("x", pipeline="image", seconds=SECONDS)), samples=9, data="some"),
         stages=("decode", "inference"),
-        phases=made.phases,
-        before=made.accuracy.before,
-        after=made.accuracy.after,
-        wrong=(),
         rss_import=80.0,
         rss_peak=300.0,
-        swapped=0.0,
         faults=3,
         overhead_us=4.0,
         packages={"numpy": "2"},

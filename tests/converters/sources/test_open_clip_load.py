@@ -15,12 +15,8 @@ from edgekit.converters.sources import open_clip_model, open_clip_request, open_
 from edgekit.converters.sources.open_clip import load
 from edgekit.converters.torch_compat import prepare
 from edgekit.errors import EdgekitError, UnsupportedModelError
+from tiny_open_clip import CONFIG
 
-CONFIG = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
-    "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
-}
 NO_OPTIONS = SourceOptions()
 
 

@@ -23,12 +23,7 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8
 INSIDE = 3 * 8 * 8
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def linear_student(dimension=6):

@@ -18,13 +18,7 @@ from edgekit.converters.distill.training.records import Outcome
 from edgekit.converters.distill.training.train import train
 from edgekit.errors import ConversionError, InputError
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class CrashError(Exception):
