@@ -69,7 +69,7 @@ def run_child(
         finally:
             end(child)
     if failure is not None:
-        raise error_of(*failure)
+        raise errors.named(*failure, ConversionError)
     if code != 0:
         raise ConversionError(f"{module} {ending(code)}; its last lines:\n{last_lines(log)}")
 
@@ -130,20 +130,6 @@ def reason(error: OSError) -> str:
     """Say why a file could not be read or written."""
     # NumPy tells a full disk without the system's error number.
     return error.strerror or f"could not be written whole, the disk is most likely full ({error})"
-
-
-def error_of(kind: str, message: str) -> EdgekitError:
-    """Return the error that a child named.
-
-    Args:
-        kind: name of a type in `edgekit.errors`; any other name stands for a `ConversionError`.
-        message: for the user.
-
-    Returns:
-        The error, to be raised.
-    """
-    found = getattr(errors, kind, None)
-    return found(message) if isinstance(found, type) and issubclass(found, EdgekitError) else ConversionError(message)
 
 
 def _send(message: dict[str, object]) -> None:

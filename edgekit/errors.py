@@ -53,3 +53,20 @@ class PlacementError(ExecutionError):
 
 class GoldenError(EdgekitError):
     """Outputs on this device leave the tolerance around the bundle's golden vectors."""
+
+
+def named(kind: str, message: str, otherwise: type[EdgekitError]) -> EdgekitError:
+    """Return the error that another process named.
+
+    Args:
+        kind: name of a type in this module.
+        message: for the user.
+        otherwise: the type where `kind` is none of edgekit's.
+
+    Returns:
+        The error, to be raised.
+    """
+    found = globals().get(kind)
+    if isinstance(found, type) and issubclass(found, EdgekitError):
+        return found(message)
+    return otherwise(message)

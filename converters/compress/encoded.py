@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.graph import walk
+from edgekit.converters.graph.simplify import set_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +75,7 @@ def replace(model: onnx.ModelProto, tensor: TensorProto, encoded: Encoded) -> No
         ]
     else:
         nodes = [*decode(stored, scale, name), *model.graph.node]
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    set_nodes(model.graph, nodes)
     model.graph.initializer.remove(tensor)
     model.graph.initializer.append(numpy_helper.from_array(encoded.data, stored))
     if encoded.scale is not None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import onnx
 from onnx import numpy_helper
 
 from edgekit.converters.graph import walk
 
 if TYPE_CHECKING:
-    import onnx
+    from collections.abc import Sequence
 
 
 def lift_constants(model: onnx.ModelProto) -> int:
@@ -113,6 +114,18 @@ def strip_metadata(model: onnx.ModelProto) -> None:
         for node in graph.node:
             node.doc_string = ""
             del node.metadata_props[:]
+
+
+def set_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    """Give a graph other nodes, in place.
+
+    Args:
+        graph: the graph.
+        nodes: new ones, and of its own those that stay: they are copied, because clearing the list frees them.
+    """
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _replace_nodes(model: onnx.ModelProto, kept: list[onnx.NodeProto]) -> None:

@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.compress.int8_weights import quantize
-from edgekit.converters.graph.simplify import drop_unused
+from edgekit.converters.graph.simplify import drop_unused, set_nodes
 from edgekit.converters.quantize.methods import qdq
 from edgekit.converters.quantize.methods.records import Range
 from edgekit.converters.targets import fused
@@ -104,9 +104,7 @@ def switchable(
             if base in holder:
                 writer.hold(base, name, qdq.span_of(ranges, base), holder[base], returned=base in returned)
     made.graph.input.append(helper.make_tensor_value_info(KEPT, TensorProto.BOOL, [len(steps)]))
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in writer.nodes]
-    del made.graph.node[:]
-    made.graph.node.extend(kept)
+    set_nodes(made.graph, writer.nodes)
     del made.graph.value_info[:]
     drop_unused(made)
     return Switchable(made, writer.weights)
@@ -152,7 +150,7 @@ class _Writer:
         name = f"{tensor.name}.for{number}"
         if name not in self.weights:
             exact = numpy_helper.to_array(tensor)
-            code = quantize(exact, _axis(node, len(tensor.dims)))
+            code = quantize(exact, fused.channel_axis(node, len(tensor.dims)))
             self.weights[name] = Weight(number, exact, code.decoded())
             self._graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, tensor.dims))
         node.input[position] = name
@@ -184,12 +182,3 @@ def _grid(span: Range, *, symmetric: bool) -> tuple[np.float32, npt.NDArray[np.g
     largest = max(abs(span.low), abs(span.high))
     scale, _ = qdq.parameters(Range(-largest, largest), qdq.INT8)
     return scale, np.zeros((), np.int8)
-
-
-def _axis(node: onnx.NodeProto, dimensions: int) -> int:
-    """Return the axis of the weights along which the outputs' channels, or a table's rows, run."""
-    if node.op_type in ("Conv", "Gather"):
-        return 0
-    if node.op_type == "Gemm":
-        return 0 if any(attribute.name == "transB" and attribute.i for attribute in node.attribute) else 1
-    return 1 if node.op_type == "ConvTranspose" else dimensions - 1

@@ -13,7 +13,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgekit.converters.compress.int8_weights import quantize
-from edgekit.converters.graph.simplify import drop_unused
+from edgekit.converters.graph.simplify import drop_unused, set_nodes
+from edgekit.converters.quantize.methods.editor import attribute
+from edgekit.converters.targets import fused
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def products(model: onnx.ModelProto) -> tuple[str, ...]:
         if node.op_type in _WEIGHTED
         and node.input[1] in stored
         and (node.op_type == "Conv" or len(stored[node.input[1]].dims) == 2)
-        and not _number(node, "transA")
+        and not attribute(node, "transA", 0)
     )
 
 
@@ -91,7 +93,7 @@ def apply(
                 scale = _scale(ranges, source)
                 held[source] = _pair(graph, new, source, source, scale, np.zeros((), np.int8), axis=None)
             node.input[0] = held[source]
-            axis = _axis(node)
+            axis = fused.channel_axis(node, 2)
             key = f"{weight}:{axis}"
             if key not in held:
                 # Products whose channels run along different axes of one tensor read it under names of their own.
@@ -99,9 +101,7 @@ def apply(
                 held[key] = _weight(graph, new, weights[weight], label, axis, stored=stored)
             node.input[1] = held[key]
         new.append(node)
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in new]
-    del graph.node[:]
-    graph.node.extend(kept)
+    set_nodes(graph, new)
     del graph.value_info[:]
     drop_unused(made)
     return made
@@ -157,14 +157,3 @@ def _scale(ranges: Mapping[str, Range], name: str) -> npt.NDArray[np.generic]:
         raise InputError(f"the range of '{name}' is not finite; calibrate on finite activations")
     # A tensor of zeros has no scale of its own.
     return np.array(largest / _LEVELS if largest > np.finfo(np.float32).tiny * _LEVELS else 1.0, np.float32)
-
-
-def _axis(node: onnx.NodeProto) -> int:
-    """Return the axis of the weights along which the outputs' channels run."""
-    if node.op_type == "Conv" or _number(node, "transB"):
-        return 0
-    return 1
-
-
-def _number(node: onnx.NodeProto, name: str) -> int:
-    return next((int(attribute.i) for attribute in node.attribute if attribute.name == name), 0)

@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from edgekit.converters.quantize.methods.editor import attribute
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -94,6 +96,23 @@ def weight(node: onnx.NodeProto, stored: dict[str, TensorProto]) -> int | None:
         return None
     tensor = stored.get(node.input[position])
     return position if tensor is not None and tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1 else None
+
+
+def channel_axis(node: onnx.NodeProto, dimensions: int) -> int:
+    """Return the axis of a weight along which the outputs' channels, or a table's rows, run.
+
+    Args:
+        node: that reads it, see `weight`.
+        dimensions: of the weight.
+
+    Returns:
+        The axis.
+    """
+    if node.op_type in ("Conv", "Gather"):
+        return 0
+    if node.op_type == "Gemm":
+        return 0 if attribute(node, "transB", 0) else 1
+    return 1 if node.op_type == "ConvTranspose" else dimensions - 1
 
 
 def _weights(node: onnx.NodeProto, stored: dict[str, TensorProto]) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.converters.graph.simplify import drop_unused, strip_metadata
+from edgekit.converters.graph.simplify import drop_unused, set_nodes, strip_metadata
 from edgekit.converters.targets import half, operators
 from edgekit.errors import UnsupportedModelError
 
@@ -104,9 +104,7 @@ def spell_norms_out(model: onnx.ModelProto) -> int:
             raise UnsupportedModelError(f"node '{node.name}': its mean is read by another node; convert again")
         nodes += _spelled(model, node, ranks)
         found += 1
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    set_nodes(model.graph, nodes)
     return found
 
 

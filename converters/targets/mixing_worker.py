@@ -15,7 +15,7 @@ from edgekit.bundle import schema
 from edgekit.converters import children
 from edgekit.converters.graph import store
 from edgekit.converters.quantize.methods import calibration
-from edgekit.converters.targets import emulated, fused, mixing, prepare_worker
+from edgekit.converters.targets import emulated, fused, mixing, prepare_worker, static
 from edgekit.converters.targets.mixing import Mix, Sensitivity
 from edgekit.fidelity import agreement
 
@@ -109,24 +109,6 @@ class Chip:
         return value if np.isfinite(value) else -1.0
 
 
-def graph_inputs(path: str, mean: tuple[float, ...], std: tuple[float, ...]) -> npt.NDArray[np.generic]:
-    """Read contract inputs as a prepared graph takes them, whose scaling is the compiler's.
-
-    Args:
-        path: of uint8 (N, H, W, 3) RGB, or int32 (N, L) token ids.
-        mean: per channel, in levels of 0..255; empty for token ids.
-        std: per channel.
-
-    Returns:
-        float32 (N, 3, H, W), or the ids as they are.
-    """
-    values: npt.NDArray[np.generic] = np.load(path, allow_pickle=False)
-    if not mean:
-        return values
-    scaled = (values.astype(np.float32) - np.array(mean, np.float32)) / np.array(std, np.float32)
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
-
-
 def main(folder: Path) -> None:
     """Measure the graph in the work folder, and say what was found in ``mixed.json``."""
     asked = schema.loads(Request, (folder / REQUEST).read_bytes(), REQUEST)
@@ -134,10 +116,10 @@ def main(folder: Path) -> None:
     graph = folder / prepare_worker.GRAPH
     model = store.load(graph)
     steps = fused.steps(model)
-    calibrated = graph_inputs(asked.calibration, asked.mean, asked.std)
+    calibrated = static.scaled(np.load(asked.calibration, allow_pickle=False), asked.mean, asked.std)
     ranges = calibration.measure(graph, [row[None] for row in calibrated], emulated.tensors(steps), "minmax")
     made = emulated.switchable(model, steps, ranges, symmetric=asked.symmetric)
-    rows = graph_inputs(asked.search, asked.mean, asked.std)
+    rows = static.scaled(np.load(asked.search, allow_pickle=False), asked.mean, asked.std)
     chip = Chip(made, len(steps), rows, np.load(asked.reference, allow_pickle=False))
     children.stage(f"{asked.tower} tower: measuring what each of {len(steps)} steps loses in 8 bits")
     plain = chip.measure(frozenset())

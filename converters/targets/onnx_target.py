@@ -14,7 +14,7 @@ import numpy as np
 
 from edgekit.adapting import unit_rows
 from edgekit.bundle.manifest import TensorSpec
-from edgekit.converters.targets import half_worker, inputs, steps
+from edgekit.converters.targets import half_worker, inputs, static, steps
 from edgekit.converters.targets.records import Built
 from edgekit.errors import ConversionError
 
@@ -111,7 +111,7 @@ def reference(
         ExecutionError: it refused the file.
     """
     given = job.folder / f"{part}.{model.stem}.npy"
-    np.save(given, scaled(np.load(job.inputs[part], allow_pickle=False), prepared), allow_pickle=False)
+    np.save(given, _given(job, part, prepared), allow_pickle=False)
     told = steps.of_tower(job, on_stage)
     named: Callable[[str], None] = lambda stage: told(f"{stage}, {part} inputs")  # noqa: E731
     found = np.load(inputs.embed("onnxruntime", model, given, named), allow_pickle=False)
@@ -142,7 +142,7 @@ def half_rows(job: TowerJob, model: Path, prepared: Facts, out: str, on_stage: C
     files = {}
     for part in steps.PROOF:
         files[part] = str(job.folder / f"{part}.half.npy")
-        np.save(files[part], scaled(np.load(job.inputs[part], allow_pickle=False), prepared), allow_pickle=False)
+        np.save(files[part], _given(job, part, prepared), allow_pickle=False)
     request = half_worker.Request(model.name, out, files)
     named = (half_worker.REQUEST, half_worker.ANSWER)
     told = steps.of_tower(job, on_stage)
@@ -150,17 +150,5 @@ def half_rows(job: TowerJob, model: Path, prepared: Facts, out: str, on_stage: C
     return Computed({part: steps.rows(job, part, prepared.dimension) for part in files}, answer.peak_bytes)
 
 
-def scaled(array: npt.NDArray[np.generic], prepared: Facts) -> npt.NDArray[np.generic]:
-    """Return contract inputs as a graph takes them.
-
-    Args:
-        array: uint8 (n, H, W, 3) pixels, or int32 (n, L) token ids.
-        prepared: with the scaling that was moved outside, if any.
-
-    Returns:
-        float32 (n, 3, H, W) where it was; otherwise `array` itself.
-    """
-    if not prepared.mean:
-        return array
-    values = (array.astype(np.float32) - np.asarray(prepared.mean, np.float32)) / np.asarray(prepared.std, np.float32)
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+def _given(job: TowerJob, part: str, prepared: Facts) -> npt.NDArray[np.generic]:
+    return static.scaled(np.load(job.inputs[part], allow_pickle=False), prepared.mean, prepared.std)

@@ -120,8 +120,5 @@ def _facts(result: dict[str, Any]) -> dict[str, str]:
             f"centred cosine {found['eight']:.4f} in 8 bits alone, {found['reached']:.4f} so, "
             f"{found['built']:.4f} as built"
         )
-        more = len(found["parts"]) - _NAMED
-        facts["parts in 16 bits, the most sensitive first"] = "; ".join(found["parts"][:_NAMED]) + (
-            f"; and {more} more" if more > 0 else ""
-        )
+        facts["parts in 16 bits, the most sensitive first"] = steps.few(found["parts"], _NAMED)
     return facts

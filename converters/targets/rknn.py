@@ -123,18 +123,14 @@ def _facts(result: dict[str, Any], prepared: prepare_worker.Facts, mixes: tuple[
         facts["layers that lose most"] = "; ".join(f"{name} {value:.4f}" for name, value in result["worst"])
     if (count := result["nodes"]) and (named := tried[chosen]["layers"]):
         facts["layers in float16"] = f"{named} of {count['layers']}"
-        facts["nodes"] = (
-            f"{count['own']} have a layer, {count['merged']} were merged into one, {count['none']} have none"
-        )
+        facts["nodes"] = steps.mapped(count)
     return {**facts, **steps.graph_facts(prepared.unknown, masks=prepared.masks, biases=prepared.biases)}
 
 
 def _sensitivity(mix: Mix) -> dict[str, str]:
-    more = len(mix.steps) - _NAMED
-    named = "; ".join(mix.steps[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
     return {
         "chosen by": f"centred cosine {mix.reached:.4f} on an emulated chip",
-        "parts in float16, the most sensitive for their size first": named,
+        "parts in float16, the most sensitive for their size first": steps.few(mix.steps, _NAMED),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.converters.graph.simplify import set_nodes
 from edgekit.converters.targets import half
 from edgekit.errors import ConversionError
 
@@ -74,9 +75,7 @@ def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
                     helper.make_node("Cast", [f"{name}.exact"], [f"{name}.rounded"], to=half.HALF),
                     helper.make_node("Cast", [f"{name}.rounded"], [name], to=TensorProto.FLOAT),
                 ]
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del made.graph.node[:]
-    made.graph.node.extend(kept)
+    set_nodes(made.graph, nodes)
     return made
 
 

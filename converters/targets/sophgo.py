@@ -169,13 +169,11 @@ def _mixture(result: dict[str, Any], mixes: tuple[Mix, ...]) -> dict[str, str]:
     facts = {
         "attempts": "; ".join(_told(one) for one in tried),
         "layers in 16 bits": f"{taken['layers']} of {taken['of']}",
-        "nodes": f"{taken['own']} have a layer, {taken['merged']} were merged into one, {taken['none']} have none",
+        "nodes": steps.mapped(taken),
         "chosen by": f"centred cosine {mix.reached:.4f} on an emulated chip",
     }
     if mix.steps:
-        more = len(mix.steps) - _NAMED
-        named = "; ".join(mix.steps[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
-        facts["parts in 16 bits, the most sensitive for their size first"] = named
+        facts["parts in 16 bits, the most sensitive for their size first"] = steps.few(mix.steps, _NAMED)
     return facts
 
 

@@ -37,6 +37,23 @@ class Scaling:
     std: tuple[float, ...]
 
 
+def scaled(array: npt.NDArray[np.generic], mean: Sequence[float], std: Sequence[float]) -> npt.NDArray[np.generic]:
+    """Return contract inputs as a graph takes them whose scaling may have been moved out of it.
+
+    Args:
+        array: uint8 (n, H, W, 3) pixels, or int32 (n, L) token ids.
+        mean: per channel, in levels of 0..255; empty where nothing was moved out.
+        std: per channel.
+
+    Returns:
+        float32 (n, 3, H, W) where it was; otherwise `array` itself.
+    """
+    if not mean:
+        return array
+    values = (array.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+
+
 def fold(master: Path, out: Path, shape: tuple[int, ...]) -> None:
     """Write a graph of one static input shape, with everything that follows from the shape computed.
 

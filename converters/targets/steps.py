@@ -18,7 +18,7 @@ from edgekit.errors import ConversionError
 from edgekit.runtimes import tensor_sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -192,6 +192,32 @@ def graph_facts(unknown: tuple[str, ...], *, masks: int = 0, biases: int = 0) ->
     if unknown:
         facts["operators beyond the table"] = ", ".join(unknown)
     return facts
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many more there are.
+
+    Args:
+        names: in order.
+        most: how many to name.
+
+    Returns:
+        One text.
+    """
+    more = len(names) - most
+    return "; ".join(names[:most]) + (f"; and {more} more" if more > 0 else "")
+
+
+def mapped(counts: Mapping[str, Any]) -> str:
+    """Say how the nodes of a graph are found among a tool's layers.
+
+    Args:
+        counts: ``own``, ``merged`` and ``none``, as a worker tells them.
+
+    Returns:
+        One text.
+    """
+    return f"{counts['own']} have a layer, {counts['merged']} were merged into one, {counts['none']} have none"
 
 
 def rows(job: TowerJob, part: str, dimension: int) -> npt.NDArray[np.float32]:

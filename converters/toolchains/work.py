@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit import errors
 from edgekit.atomic import write_bytes
-from edgekit.converters.children import end, ending, error_of
+from edgekit.converters.children import end, ending
 from edgekit.converters.toolchains import launch, memory, store
 from edgekit.errors import ConversionError
 
@@ -111,7 +112,8 @@ def run(
     if not stopped and code == 0 and "result" in answer:
         return Answer(answer["result"], seconds, peak)
     if not stopped and "error" in answer:
-        raise error_of(*answer["error"])
+        kind, message = answer["error"]
+        raise errors.named(kind, message, ConversionError)
     raise ConversionError(f"{toolchain.name}: {stopped or _ending(code, folder)}; its last lines:\n{tail(folder)}")
 
 

@@ -50,10 +50,7 @@ def error_in(line: bytes | str) -> EdgekitError | None:
     error = found.get("error") if isinstance(found, dict) else None
     if not (isinstance(error, list) and len(error) == 2):
         return None
-    kind = getattr(errors, str(error[0]), None)
-    if isinstance(kind, type) and issubclass(kind, EdgekitError):
-        return kind(str(error[1]))
-    return ExecutionError(str(error[1]))
+    return errors.named(str(error[0]), str(error[1]), ExecutionError)
 
 
 def printed(log: BinaryIO, rest: bytes = b"") -> list[str]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgekit import errors
 from edgekit.converters import children
 from edgekit.converters.children import run_child
 from edgekit.errors import BundleError, ConversionError, InputError, UnsupportedModelError
@@ -178,18 +177,6 @@ def test_an_interruption_ends_the_child_and_its_children(child: Any, tmp_path: P
     assert gone(first)
     # The grandchild may be a zombie for as long as nobody reaps it, as in a container without init.
     assert gone(second) or "Z" in open(f"/proc/{second}/stat").read().rpartition(")")[2].split()[0]  # noqa: PTH123, SIM115
-
-
-@pytest.mark.parametrize("kind", ["Nonsense", "", "ValueError", "annotations", "__name__", "__doc__"])
-def test_what_is_no_error_of_ours_is_a_conversion_error(kind: str) -> None:
-    found = children.error_of(kind, "what went wrong")
-    assert (type(found), str(found)) == (ConversionError, "what went wrong")
-
-
-@pytest.mark.parametrize("kind", [k for k, v in vars(errors).items() if isinstance(v, type)])
-def test_every_error_of_ours_keeps_its_type(kind: str) -> None:
-    found = children.error_of(kind, "what went wrong")
-    assert (type(found), str(found)) == (getattr(errors, kind), "what went wrong")
 
 
 @pytest.mark.parametrize(

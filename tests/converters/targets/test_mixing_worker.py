@@ -10,7 +10,7 @@ import pytest
 import tiny_masters
 from edgekit.adapting import unit_rows
 from edgekit.converters.quantize.data import CALIBRATION, SEARCH
-from edgekit.converters.targets import fused, mixing_worker, prepare_worker, steps
+from edgekit.converters.targets import fused, prepare_worker, static, steps
 from edgekit.converters.targets.records import Chip, TowerJob
 from edgekit.errors import ConversionError
 
@@ -74,7 +74,7 @@ def test_the_same_question_has_the_same_answer(measured) -> None:
 
 def test_inputs_are_scaled_as_the_compilers_own_input_does(measured) -> None:
     made, facts, _, _ = measured
-    rows = mixing_worker.graph_inputs(str(made.inputs[SEARCH]), facts.mean, facts.std)
+    rows = static.scaled(np.load(made.inputs[SEARCH]), facts.mean, facts.std)
     session = onnxruntime.InferenceSession(made.folder / prepare_worker.GRAPH, providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0].name
     found = unit_rows(np.concatenate([session.run(None, {given: row[None]})[0] for row in rows]))

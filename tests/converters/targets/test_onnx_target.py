@@ -67,17 +67,6 @@ def test_operators_beyond_the_table_are_told(prepared) -> None:
     assert built.facts["operators beyond the table"] == ", ".join(facts.unknown)
 
 
-def test_scaling_is_that_which_was_moved_out() -> None:
-    facts = prepare_worker.Facts("pixels", 16, (10.0, 20.0, 30.0), (2.0, 4.0, 5.0), 0, 0, ())
-    pixels = np.full((2, 4, 6, 3), 30, np.uint8)
-    found = onnx_target.scaled(pixels, facts)
-    assert (found.shape, found.dtype) == ((2, 3, 4, 6), np.float32)
-    assert found.flags["C_CONTIGUOUS"]
-    np.testing.assert_array_equal(found[0, :, 0, 0], [10, 2.5, 0])
-    whole = prepare_worker.Facts("pixels", 16, (), (), 0, 0, ())
-    assert onnx_target.scaled(pixels, whole) is pixels
-
-
 def test_rows_that_are_no_numbers_are_refused(prepared) -> None:
     job, model, facts, _ = prepared("text", outside=False)
     graph = store.load(model)

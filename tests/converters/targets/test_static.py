@@ -187,3 +187,12 @@ def test_a_master_that_is_no_graph_is_named_and_nothing_is_left(tmp_path) -> Non
     with pytest.raises(ConversionError, match=r"bad\.onnx: not a readable ONNX graph"):
         static.fold(tmp_path / "bad.onnx", tmp_path / "out.onnx", (1, 2))
     assert [path.name for path in tmp_path.iterdir()] == ["bad.onnx"]
+
+
+def test_scaling_is_that_which_was_moved_out() -> None:
+    pixels = np.full((2, 4, 6, 3), 30, np.uint8)
+    found = static.scaled(pixels, (10.0, 20.0, 30.0), (2.0, 4.0, 5.0))
+    assert (found.shape, found.dtype) == ((2, 3, 4, 6), np.float32)
+    assert found.flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(found[0, :, 0, 0], [10, 2.5, 0])
+    assert static.scaled(pixels, (), ()) is pixels
